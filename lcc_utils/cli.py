@@ -1,0 +1,181 @@
+"""The ``lcc`` command: check data, run, build and publish the book, verify its numbers."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from lcc_utils.errors import LccError, RequestError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; return 0 done, 1 the work failed, 2 the request was wrong."""
+    args = _parser().parse_args(arguments)
+    try:
+        return args.command(args)
+    except LccError as error:
+        print(f"lcc: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("lcc: stopped; what is finished is kept. Go on with --resume.", file=sys.stderr)
+        return 1
+    except MemoryError:
+        print("lcc: out of memory; lower training.batch or pixels.size.", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lcc", description="Leukaemic cell classification: a reproducible paper that runs."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    data = commands.add_parser("data", help="look at a C-NMC tree")
+    check = data.add_subparsers(required=True, metavar="check").add_parser(
+        "check", help="what is there, which layout, what is wrong, by file"
+    )
+    check.add_argument("path", metavar="PATH")
+    check.add_argument("--json", action="store_true", help="print JSON instead of a report")
+    check.set_defaults(command=_check)
+
+    run = commands.add_parser("run", help="run a profile through every notebook")
+    run.add_argument("profile", metavar="PROFILE", help="demo, cpu, paper, or a YAML file")
+    run.add_argument("--data", metavar="PATH", help="the C-NMC 2019 tree")
+    run.add_argument("--run", metavar="NAME", help="name of the run (default: from its settings)")
+    run.add_argument("--resume", action="store_true", help="go on with a run that was begun")
+    run.add_argument("--only", metavar="NN", help="only these notebooks, such as 01,03")
+    run.add_argument(
+        "-p", dest="settings", metavar="KEY=VALUE", action="append", default=[],
+        help="change a setting, such as -p training.epochs=3",
+    )  # fmt: skip
+    run.set_defaults(command=_run)
+
+    book = commands.add_parser("book", help="build the HTML book of a run")
+    book.add_argument("run", metavar="RUN", nargs="?", help="name or folder (default: the latest)")
+    book.set_defaults(command=_book)
+
+    publish = commands.add_parser("publish", help="make a run the published edition")
+    publish.add_argument("run", metavar="RUN", nargs="?", help="name or folder")
+    publish.set_defaults(command=_publish)
+
+    verify = commands.add_parser("verify", help="recompute every number from predictions")
+    verify.add_argument("run", metavar="RUN", nargs="?", help="name or folder, or results")
+    verify.set_defaults(command=_verify)
+    return parser
+
+
+def _check(args: argparse.Namespace) -> int:
+    from lcc_utils.data.check import check
+
+    report = check(args.path, pixels=True, progress=sys.stderr.isatty())
+    print(json.dumps(report.to_dict(), indent=2) if args.json else report.to_text())
+    return 1 if report.faulty else 0
+
+
+def _run(args: argparse.Namespace) -> int:
+    from lcc_utils.pipeline.run import open_run, runs_dir
+
+    overrides = dict(_setting(text) for text in args.settings)
+    start = time.perf_counter()
+    before = set(runs_dir().glob("*/run.json"))
+    run = open_run(args.profile, args.data, args.run, overrides, progress=True)
+    if run.folder / "run.json" in before and not args.resume:
+        raise RequestError(
+            f"Run {run.name} is there already, in {run.folder}. Go on with it, reusing what it "
+            "holds, with --resume; or begin another with --run NAME."
+        )
+    from lcc_utils.pipeline.notebooks import chapters, execute
+
+    only = chapters(args.only)
+    print(f"Run {run.name}: {run.data_label}")
+    if args.only is None:
+        run.compute()
+    parameters = {"profile": args.profile, "run": run.name, "overrides": json.dumps(overrides)}
+    if args.data:
+        parameters["data"] = str(Path(args.data).absolute())
+    execute(run, parameters, args.only)
+    if {path.stem for path in only} == {path.stem for path in chapters()}:
+        run.finish(time.perf_counter() - start)
+    print(f"Done: {run.folder}\nNext: lcc book {run.name}")
+    return 0
+
+
+def _book(args: argparse.Namespace) -> int:
+    from lcc_utils.pipeline.book import build, check, stage
+    from lcc_utils.pipeline.front import claims_markdown
+    from lcc_utils.pipeline.run import REPOSITORY
+
+    folder = _folder(args.run)
+    book = stage(folder, REPOSITORY / "book", folder / "book", claims=claims_markdown(folder))
+    html = build(book)
+    problems = check(html, sorted((folder / "notebooks").glob("*.ipynb")))
+    for problem in problems:
+        print(f"lcc: {problem}", file=sys.stderr)
+    print(f"Open {(html / 'index.html').absolute()}")
+    return 1 if problems else 0
+
+
+def _publish(args: argparse.Namespace) -> int:
+    from lcc_utils.pipeline.book import publish
+    from lcc_utils.pipeline.front import claims_markdown
+    from lcc_utils.pipeline.run import REPOSITORY
+    from lcc_utils.pipeline.verify import verify
+
+    folder = _folder(args.run)
+    problems = verify(folder).problems
+    if problems:
+        raise LccError(f"{folder} is not published: {problems[0]}")
+    for path in publish(folder, REPOSITORY, claims=claims_markdown(folder)):
+        print(path.relative_to(REPOSITORY))
+    return 0
+
+
+def _verify(args: argparse.Namespace) -> int:
+    from lcc_utils.pipeline.run import REPOSITORY
+    from lcc_utils.pipeline.verify import verify
+
+    folder = _folder(args.run)
+    published = folder.resolve() == REPOSITORY / "results"
+    found = verify(folder, REPOSITORY / "book" / "chapters" if published else None)
+    for problem in found.problems:
+        print(f"lcc: {problem}", file=sys.stderr)
+    print(
+        f"{folder}: {found.experiments} experiments, {found.metrics} metrics, {found.tables} tables "
+        f"and {found.cells_shown} values shown in chapters recomputed; "
+        f"{len(found.problems)} differ."
+    )
+    return 1 if found.problems else 0
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    import yaml
+
+    name, sign, value = text.partition("=")
+    if not sign or not name:
+        raise RequestError(f"-p {text} has no value; write -p training.epochs=3.")
+    try:
+        return name.strip(), yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise RequestError(f"-p {text}: the value is not readable as YAML.") from error
+
+
+def _folder(name: str | None) -> Path:
+    from lcc_utils.pipeline.run import runs_dir
+
+    if name is None:
+        runs = sorted(runs_dir().glob("*/run.json"), key=lambda path: path.stat().st_mtime)
+        if not runs:
+            raise RequestError(f"There is no run in {runs_dir()}; begin with: lcc run demo")
+        return runs[-1].parent
+    for place in (runs_dir() / name, Path(name)):
+        if (place / "run.json").is_file():
+            return place
+    raise RequestError(f"There is no run {name!r} in {runs_dir()}, and it is no run's folder.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,57 @@
+"""Where computed files are kept between runs, and how a file is written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from pathlib import Path
+
+from lcc_utils.errors import DataError
+
+__all__ = ["cache_dir", "write_atomic"]
+
+
+def cache_dir() -> Path:
+    """Return the package's cache directory: ``$LCC_CACHE``, or ``~/.cache/lcc``.
+
+    The directory is not created here; :func:`write_atomic` does so when something is kept.
+    """
+    chosen = os.environ.get("LCC_CACHE")
+    return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "lcc"
+
+
+def write_atomic(path: str | os.PathLike[str], content: bytes | str) -> Path:
+    """Write a file so that it is there whole or, after a failure, as it was before.
+
+    Parameters
+    ----------
+    path
+        The file; missing parent folders are created.
+    content
+        Bytes, or text that is written as UTF-8 with its line ends as they are.
+
+    Returns
+    -------
+    pathlib.Path
+        The file's path.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be written, for example because the disk is full.
+    """
+    path = Path(path)
+    scratch = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            scratch.write_bytes(content.encode() if isinstance(content, str) else content)
+            scratch.replace(path)
+        finally:
+            scratch.unlink(missing_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"{path} could not be written ({error.strerror}); free space there or make the "
+            "folder writable, and start again. What was there before is unchanged."
+        ) from error
+    return path

@@ -1,0 +1,114 @@
+"""What one file of a tree is: its cell, class, patient, phase and fold, from names and label files.
+
+A name can stand in a folder, in the file, in the preliminary phase's label file and in the
+official table; where they contradict each other, the file is at fault.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from lcc_utils.data.layouts import Candidate, Tree, is_cell_name
+from lcc_utils.data.official import CLASS_NAMES, official_patients
+
+__all__ = ["Contradiction", "Unlabelled", "describe", "read_labels"]
+
+_LABEL_COLUMNS = ("Patient_ID", "new_names", "labels")
+
+
+class Contradiction(Exception):
+    """A cell whose names contradict each other."""
+
+
+class Unlabelled(Exception):
+    """A preliminary cell whose label cannot be known."""
+
+
+def describe(cell: Candidate, labels: dict[str, str] | None, synthetic: bool) -> dict[str, object]:
+    """Return a cell's row without hashes, or raise what is wrong with its names."""
+    if cell.patient is None and cell.phase == "final":
+        blank = {"patient": "", "label": None, "fold": None, "image_no": None}
+        return {
+            "cell_id": f"final_{cell.cell_no}", "path": cell.path, "phase": "final",
+            "cell_no": cell.cell_no, **blank,
+        }  # fmt: skip
+    if cell.patient is None:
+        cell = _named(cell, labels)
+    patient, label, phase, fold = cell.patient, cell.label, cell.phase or "train", cell.fold
+    if cell.folder_label is not None and cell.folder_label != label:
+        where, named = CLASS_NAMES[cell.folder_label], CLASS_NAMES[int(label or 0)]
+        raise Contradiction(f"lies under {where} but its name says {named}")
+    if not synthetic:
+        patient, phase, fold = _official(cell)
+    kind = "all" if label else "hem"
+    return {
+        "cell_id": f"UID_{patient}_{cell.image_no}_{cell.cell_no}_{kind}",
+        "path": cell.path,
+        "label": label,
+        "patient": patient,
+        "phase": phase,
+        "fold": fold if phase == "train" else None,
+        "image_no": cell.image_no,
+        "cell_no": cell.cell_no,
+    }
+
+
+def _named(cell: Candidate, labels: dict[str, str] | None) -> Candidate:
+    """Return a numbered preliminary cell under the original name that its label file gives."""
+    if labels is None:
+        raise Unlabelled("labels CSV not found")
+    original = labels.get(cell.name)
+    if original is None:
+        raise Unlabelled("not in the labels CSV")
+    _, patient, image_no, cell_no, kind = original.split("_")
+    return replace(
+        cell,
+        patient=patient,
+        image_no=int(image_no),
+        cell_no=int(cell_no),
+        label=int(kind.lower() == "all"),
+    )
+
+
+def _official(cell: Candidate) -> tuple[str, str, int | None]:
+    """Return patient, phase and fold as C-NMC 2019 has them, if the names agree with it."""
+    facts = official_patients().get(str(cell.patient).lower())
+    if facts is None:
+        raise Contradiction(f"patient {cell.patient} is not in C-NMC 2019")
+    if facts["label"] != cell.label:
+        right = CLASS_NAMES[int(facts["label"])]  # type: ignore[call-overload]
+        raise Contradiction(f"patient {cell.patient} is of class {right} in C-NMC 2019")
+    if cell.fold is not None and cell.fold != facts["fold"]:
+        place = "the preliminary phase" if facts["fold"] is None else f"fold {facts['fold']}"
+        raise Contradiction(f"lies in fold {cell.fold} but patient {cell.patient} is of {place}")
+    return str(facts["patient"]), str(facts["phase"]), facts["fold"]  # type: ignore[return-value]
+
+
+def read_labels(tree: Tree, faults: list[tuple[str, str]]) -> dict[str, str] | None:
+    """Read the preliminary phase's label files: numbered name -> original name, no extensions."""
+    if not tree.label_files:
+        return None
+    names: dict[str, str] = {}
+    for path in tree.label_files:
+        try:
+            table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding_errors="replace")
+        except (OSError, ValueError) as error:
+            faults.append((str(path), f"not a readable CSV ({error})"))
+            continue
+        if lacking := [c for c in _LABEL_COLUMNS if c not in table.columns]:
+            have = ", ".join(map(str, table.columns)) or "none"
+            faults.append((str(path), f"lacks the column(s) {', '.join(lacking)}; it has {have}"))
+            continue
+        for original, new, label in table[list(_LABEL_COLUMNS)].itertuples(index=False):
+            stem = Path(original).stem
+            kind = stem.rsplit("_", 1)[-1].lower()
+            if not is_cell_name(stem):
+                faults.append((str(path), f"row {new}: {original!r} is no cell's name"))
+            elif {"all": "1", "hem": "0"}[kind] != label.strip():
+                faults.append((str(path), f"row {new}: label {label!r} contradicts {original!r}"))
+            else:
+                names[Path(new).stem] = stem
+    return names

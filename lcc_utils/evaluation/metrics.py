@@ -1,0 +1,279 @@
+"""Metrics of predictions: ALL is the positive class (1), HEM the negative (0).
+
+A cell is called ALL when its score, P(ALL), is at least the threshold. The threshold is chosen on
+validation predictions and then applied to test predictions, with .5 beside it.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, roc_auc_score
+
+from lcc_utils.errors import DataError
+from lcc_utils.evaluation.result import Result
+
+CLASSES = {1: "ALL", 0: "HEM"}
+# Softmax in float32 may leave 0..1 by a rounding error; anything further out is a fault.
+_ROUNDING = 1e-6
+# Two weighted F1 nearer than this are a tie: they differ by the order of summation alone.
+_TIE = 1e-12
+
+
+def evaluate(labels: ArrayLike, scores: ArrayLike, threshold: float) -> dict[str, float | int]:
+    """Measure scores against labels at one threshold.
+
+    Parameters
+    ----------
+    labels
+        Shape (n,), 1 for ALL and 0 for HEM.
+    scores
+        Shape (n,), P(ALL) in 0 to 1.
+    threshold
+        A cell with a score of at least this is called ALL.
+
+    Returns
+    -------
+    dict
+        ``auc``, ``f1_weighted`` (the F1 of both classes weighted by their cells), ``accuracy``,
+        ``sensitivity`` (share of ALL cells called ALL), ``specificity`` (share of HEM cells called
+        HEM), ``precision`` (share of cells called ALL that are ALL), all in 0 to 1; and the counts
+        ``cells, all_cells, hem_cells, tn, fp, fn, tp``. What is not defined is nan: the AUC on
+        one class, the sensitivity without ALL cells, the precision when no cell is called ALL.
+
+    Raises
+    ------
+    DataError
+        If there are no cells, the lengths differ, a label is not 0 or 1, a score is outside
+        0 to 1 or not a number, or the threshold is not a number.
+    """
+    truth, score = _checked(labels, scores)
+    if not np.isfinite(threshold):
+        raise DataError(f"The threshold is {threshold}, not a number; choose one in 0 to 1.")
+    called = (score >= threshold).astype(int)
+    tn, fp, fn, tp = (int(n) for n in confusion_matrix(truth, called, labels=[0, 1]).ravel())
+    both = tp + fn > 0 and tn + fp > 0
+    return {
+        "auc": float(roc_auc_score(truth, score)) if both else float("nan"),
+        "f1_weighted": float(
+            f1_score(truth, called, labels=[0, 1], average="weighted", zero_division=0)
+        ),
+        "accuracy": float(accuracy_score(truth, called)),
+        "sensitivity": _share(tp, tp + fn),
+        "specificity": _share(tn, tn + fp),
+        "precision": _share(tp, tp + fp),
+        "cells": int(truth.size),
+        "all_cells": tp + fn,
+        "hem_cells": tn + fp,
+        "tn": tn,
+        "fp": fp,
+        "fn": fn,
+        "tp": tp,
+    }
+
+
+def choose_threshold(predictions: pd.DataFrame) -> float:
+    """Find the threshold with the best weighted F1, meant for validation predictions.
+
+    Weighted F1 is a step function of the threshold. Of the stretches of thresholds (plateaus) on
+    which it is largest, the one nearest .5 is taken, and its middle returned; of two equally near,
+    the lower. The result depends on labels and scores alone, not on the order of rows.
+
+    Parameters
+    ----------
+    predictions
+        Columns ``label`` and ``score``.
+
+    Returns
+    -------
+    float
+        A threshold in 0 to 1.
+
+    Raises
+    ------
+    DataError
+        As in :func:`evaluate`.
+    """
+    truth, score = _checked(predictions["label"], predictions["score"])
+    edges, f1 = _f1_by_threshold(truth, score)
+    best = f1 >= f1.max() - _TIE
+    first = best & ~np.concatenate([[False], best[:-1]])
+    last = best & ~np.concatenate([best[1:], [False]])
+    low, high = edges[:-1][first], edges[1:][last]
+    gap = np.maximum(np.maximum(low - 0.5, 0.5 - high), 0.0)
+    nearest = int(np.lexsort((low, gap))[0])
+    middle = (low[nearest] + high[nearest]) / 2
+    # Between two neighbouring floats the middle may round down to the open end.
+    return float(middle if middle > low[nearest] else high[nearest])
+
+
+def best_weighted_f1(labels: ArrayLike, scores: ArrayLike) -> float:
+    """Return the largest weighted F1 that any threshold gives: what training watches.
+
+    Parameters and errors are those of :func:`evaluate`.
+    """
+    return float(_f1_by_threshold(*_checked(labels, scores))[1].max())
+
+
+def evaluate_result(result: Result) -> dict[str, float | int]:
+    """Measure an experiment on its test cells at the threshold chosen on its validation cells.
+
+    Returns
+    -------
+    dict
+        All of :func:`evaluate` on test cells; the same at .5 with the suffix ``_at_half`` for
+        what depends on the threshold; ``threshold``; ``subjects``, ``all_subjects`` and
+        ``hem_subjects`` of the test; and with the prefix ``val_`` the metrics, cells and
+        subjects of the validation cells, at the chosen threshold.
+
+    Raises
+    ------
+    DataError
+        As in :func:`evaluate`, also when the test or validation partition is empty.
+    """
+    for name, part in (("test", result.test), ("validation", result.validation)):
+        if part.empty:
+            raise DataError(
+                f"Experiment {result.key} ({result.variant}, {result.split}) has no {name} "
+                "predictions; its predictions.csv is incomplete: run the experiment again."
+            )
+    threshold = choose_threshold(result.validation)
+    test, validation = result.test, result.validation
+    chosen = evaluate(test["label"], test["score"], threshold)
+    half = evaluate(test["label"], test["score"], 0.5)
+    fixed = {"auc", "cells", "all_cells", "hem_cells"}
+    measured = evaluate(validation["label"], validation["score"], threshold) | _subjects(validation)
+    return (
+        {"threshold": threshold}
+        | chosen
+        | {f"{name}_at_half": value for name, value in half.items() if name not in fixed}
+        | _subjects(test)
+        | {f"val_{name}": value for name, value in measured.items()}
+    )
+
+
+def by_subject(predictions: pd.DataFrame, threshold: float) -> pd.DataFrame:
+    """Measure each subject: ``subject, label, cells, correct, accuracy, mean_score``.
+
+    Sorted by class (ALL first), then accuracy (worst first), then subject in natural order.
+    ``accuracy`` is ``correct / cells``, in 0 to 1; a subject's cells are all of one class, so it
+    is the subject's own sensitivity or specificity.
+
+    Raises
+    ------
+    DataError
+        As in :func:`evaluate`.
+    """
+    truth, score = _checked(predictions["label"], predictions["score"])
+    cells = pd.DataFrame(
+        {
+            "subject": predictions["subject"].astype(str).to_numpy(),
+            "label": truth,
+            "score": score,
+            "correct": (score >= threshold).astype(int) == truth,
+        }
+    )
+    table = (
+        cells.groupby(["subject", "label"])
+        .agg(cells=("correct", "size"), correct=("correct", "sum"), mean_score=("score", "mean"))
+        .reset_index()
+    )
+    table["accuracy"] = table["correct"] / table["cells"]
+    table["_order"] = table["subject"].map(natural)
+    table = table.sort_values(["label", "accuracy", "_order"], ascending=[False, True, True])
+    columns = ["subject", "label", "cells", "correct", "accuracy", "mean_score"]
+    return table[columns].reset_index(drop=True)
+
+
+def subject_spread(predictions: pd.DataFrame, threshold: float) -> dict[str, dict]:
+    """Describe how accuracy spreads over the subjects of each class.
+
+    Returns
+    -------
+    dict
+        For ``"ALL"`` and ``"HEM"``: ``subjects`` (their number), ``median``, ``q1``, ``q3``
+        (linear quartiles), ``min``, ``max`` of the subjects' accuracies in 0 to 1, each subject
+        counting once, and ``worst``, the name of a subject with the least. Without subjects of a
+        class the numbers are nan and ``worst`` is empty.
+
+    Raises
+    ------
+    DataError
+        As in :func:`evaluate`.
+    """
+    table = by_subject(predictions, threshold)
+    return {name: _spread(table[table["label"] == label]) for label, name in CLASSES.items()}
+
+
+def natural(name: object) -> tuple:
+    """Order names as people do, digits by value: 2, 10, h3, H14."""
+    parts = re.split(r"(\d+)", str(name).lower())
+    return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts if part)
+
+
+def _checked(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    truth = pd.to_numeric(pd.Series(labels), errors="coerce").to_numpy(float, na_value=np.nan)
+    score = pd.to_numeric(pd.Series(scores), errors="coerce").to_numpy(float, na_value=np.nan)
+    if truth.size == 0:
+        raise DataError("There are no predictions to measure; run the experiment again.")
+    if truth.size != score.size:
+        raise DataError(f"There are {truth.size} labels but {score.size} scores; they must pair.")
+    if not np.isin(truth, (0, 1)).all():
+        count = int((~np.isin(truth, (0, 1))).sum())
+        raise DataError(f"{count} of {truth.size} labels are neither 1 (ALL) nor 0 (HEM).")
+    faulty = ~((score >= -_ROUNDING) & (score <= 1 + _ROUNDING))
+    if faulty.any():
+        raise DataError(
+            f"{int(faulty.sum())} of {score.size} scores are not in 0 to 1 (the first is "
+            f"{score[faulty][0]}); a score is P(ALL), so the training probably diverged."
+        )
+    return truth.astype(np.int64), np.clip(score, 0.0, 1.0)
+
+
+def _f1_by_threshold(
+    truth: NDArray[np.int64], score: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Weighted F1 on each stretch (edges[i], edges[i + 1]] of thresholds, the first from 0."""
+    values, place = np.unique(score, return_inverse=True)
+    positives = np.bincount(place, weights=truth, minlength=values.size)
+    negatives = np.bincount(place, weights=1 - truth, minlength=values.size)
+    all_cells, hem_cells = positives.sum(), negatives.sum()
+    fn = np.concatenate([[0.0], np.cumsum(positives)])
+    tn = np.concatenate([[0.0], np.cumsum(negatives)])
+    tp, fp = all_cells - fn, hem_cells - tn
+    f1_all = 2 * tp / np.maximum(2 * tp + fp + fn, 1)
+    f1_hem = 2 * tn / np.maximum(2 * tn + fp + fn, 1)
+    f1 = (all_cells * f1_all + hem_cells * f1_hem) / truth.size
+    edges = np.concatenate([[0.0], values, [1.0]])
+    if values[-1] == 1.0:  # no threshold up to 1 excludes a score of 1
+        edges, f1 = edges[:-1], f1[:-1]
+    return edges, f1
+
+
+def _subjects(predictions: pd.DataFrame) -> dict[str, int]:
+    count = predictions.groupby("label")["subject"].nunique()
+    return {
+        "subjects": int(predictions["subject"].nunique()),
+        "all_subjects": int(count.get(1, 0)),
+        "hem_subjects": int(count.get(0, 0)),
+    }
+
+
+def _spread(table: pd.DataFrame) -> dict[str, float | int | str]:
+    accuracy = table["accuracy"].to_numpy(float)
+    names = ("min", "q1", "median", "q3", "max")
+    if accuracy.size == 0:
+        return {"subjects": 0} | dict.fromkeys(names, float("nan")) | {"worst": ""}
+    quartiles = np.quantile(accuracy, [0, 0.25, 0.5, 0.75, 1])
+    return (
+        {"subjects": int(accuracy.size)}
+        | {name: float(value) for name, value in zip(names, quartiles, strict=True)}
+        | {"worst": str(table["subject"].iloc[0])}
+    )
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else float("nan")

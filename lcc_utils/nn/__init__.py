@@ -1,0 +1,1 @@
+"""The network: attention block, loss, augmentation, classifier and training."""

@@ -1,0 +1,86 @@
+"""Settings of one experiment, checked before anything expensive starts.
+
+They import no framework. Everything here, with the data and the split, makes the key of
+an experiment; what does not change a result (jobs, paths, hardware) is kept elsewhere.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from lcc_utils.nn.backbones import backbone
+
+Positive = Annotated[int, Field(gt=0)]
+
+
+class Settings(BaseModel):
+    """Base of all settings: unknown names are refused, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Pixels(Settings):
+    """How a 450 px frame becomes the network's input."""
+
+    size: Positive = Field(description="side of the network's input, px")
+    crop: Positive = Field(450, description="side of the central square kept before, px")
+
+
+class Model(Settings):
+    """Backbone, initialisation and attention."""
+
+    backbone: str
+    weights: Literal["none", "imagenet"] = "none"
+    attention: bool = Field(True, description="squeeze-and-excitation on the last feature map")
+    reduction: Positive = 16
+
+
+class Loss(Settings):
+    """Focal loss, or plain cross-entropy; class weights in the order HEM, ALL."""
+
+    name: Literal["focal", "cross_entropy"] = "focal"
+    gamma: float = Field(2.0, ge=0)
+    alpha: tuple[float, float] = (0.75, 0.25)
+
+
+class Augmentation(Settings):
+    """Which images are changed while training, how, and by which engine."""
+
+    policy: Literal["none", "paper", "comprehensive"] = "paper"
+    target: Literal["minority", "all"] = "minority"
+    engine: Literal["keras", "imgaug"] = "keras"
+
+
+class Training(Settings):
+    """The recipe."""
+
+    epochs: Positive
+    batch: Positive
+    steps_per_epoch: Positive | None = Field(None, description="stop an epoch after so many")
+    sampling: Literal["balanced", "natural"] = Field(
+        "balanced", description="balanced repeats the minority class to the majority's size"
+    )
+    schedule: Literal["onecycle", "constant"] = "onecycle"
+    learning_rate: float = Field(1e-3, gt=0, description="peak of onecycle, or the constant")
+    weight_decay: float = Field(1e-5, ge=0)
+    clip_norm: float = Field(1.0, gt=0, description="global norm of the gradient")
+    patience: Positive = Field(10, description="epochs without progress before stopping")
+    min_delta: float = Field(0.002, ge=0, description="progress: gain in validation weighted F1")
+
+
+class ExperimentSettings(Settings):
+    """Everything about one experiment except its data, split and seed."""
+
+    pixels: Pixels
+    model: Model
+    loss: Loss = Loss()
+    augmentation: Augmentation = Augmentation()
+    training: Training
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+
+    @model_validator(mode="after")
+    def _backbone_takes_these_images(self) -> ExperimentSettings:
+        backbone(self.model.backbone, size=self.pixels.size, weights=self.model.weights)
+        return self

@@ -1,0 +1,1 @@
+"""From settings to a book: experiments, the run directory, notebooks and pages."""

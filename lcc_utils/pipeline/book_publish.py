@@ -1,0 +1,158 @@
+"""The published edition: the small files of one finished run, kept in the repository."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import nbformat
+import yaml
+
+from lcc_utils.errors import DataError, RequestError
+from lcc_utils.pipeline.book_notebooks import (
+    executed,
+    failures,
+    published,
+    read_notebook,
+    without_paths,
+)
+from lcc_utils.pipeline.book_pages import front_page, read_run, write_json, write_pages
+
+_RESULTS = ("run.json", "cells.csv", "experiments", "tables")
+_EXPERIMENT_FILES = ("predictions.csv", "history.csv", "experiment.json")
+
+
+def publish(run_dir: str | Path, repo: str | Path, *, claims: str = "") -> list[Path]:
+    """Make a finished run the published edition of the repository.
+
+    Its small files go to ``results/``, its notebooks to ``book/chapters/``, and
+    ``book/edition.json`` and ``book/index.md`` are written. Outputs that show real cells,
+    execution times, streams to standard error and paths of the machine are left out. The old
+    edition stays until the new one is complete, and comes back when replacing it fails.
+
+    Parameters
+    ----------
+    run_dir
+        The run.
+    repo
+        The root of the repository.
+    claims
+        Markdown for the front page, see :func:`front_page`.
+
+    Returns
+    -------
+    list of pathlib.Path
+        What was replaced.
+
+    Raises
+    ------
+    RequestError
+        When the run is not finished, has no notebooks, or lacks a chapter of the book.
+    DataError
+        When a notebook failed or a file of the run is missing.
+    """
+    run_dir, repo = Path(run_dir), Path(repo)
+    run = read_run(run_dir)
+    notebooks = _publishable(run_dir, run, repo)
+    with tempfile.TemporaryDirectory(prefix=".publish-", dir=repo) as work:
+        new = Path(work) / "new"
+        (new / "chapters").mkdir(parents=True)
+        for path in notebooks:
+            notebook = read_notebook(path)
+            paths = _machine_paths(run_dir, repo, run, notebook)
+            nbformat.write(published(notebook, paths), str(new / "chapters" / path.name))
+        _copy_results(run_dir, new)
+        clean = without_paths(run, _machine_paths(run_dir, repo, run))
+        write_json(new / "run.json", clean)
+        write_pages(new, clean, front_page(new, claims))
+        targets = {repo / "results" / name: new / name for name in _RESULTS}
+        targets |= {
+            repo / "book" / name: new / name for name in ("chapters", "edition.json", "index.md")
+        }
+        replace_all(targets, Path(work) / "old")
+    return list(targets)
+
+
+def replace_all(targets: dict[Path, Path], old: Path) -> None:
+    """Put each new file or folder in its place; on failure put every old one back."""
+    old.mkdir(parents=True, exist_ok=True)
+    placed: list[tuple[Path, Path | None]] = []
+    try:
+        for number, (target, new) in enumerate(targets.items()):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            kept = old / str(number) if target.exists() else None
+            if kept:
+                target.replace(kept)
+            placed.append((target, kept))
+            new.replace(target)
+    except BaseException:
+        for target, kept in reversed(placed):
+            if target.is_dir():
+                shutil.rmtree(target)
+            else:
+                target.unlink(missing_ok=True)
+            if kept:
+                kept.replace(target)
+        raise
+
+
+def _publishable(run_dir: Path, run: dict, repo: Path) -> list[Path]:
+    if run["finished"] is None:
+        raise RequestError(
+            f"{run_dir} is not finished and cannot be published. Complete it with --resume."
+        )
+    notebooks = executed(run_dir)
+    toc = (repo / "book" / "_toc.yml").read_text(encoding="utf-8")
+    listed = [name for name in _files(yaml.safe_load(toc)) if name.startswith("chapters/")]
+    wanted = {Path(name).name for name in listed}
+    missing = sorted(wanted - {path.stem for path in notebooks})
+    if missing:
+        raise RequestError(
+            f"{run_dir} lacks the chapters {', '.join(missing)} that the book has. "
+            "Run all notebooks before publishing."
+        )
+    for path in notebooks:
+        wrong = failures(read_notebook(path))
+        if wrong:
+            raise DataError(f"{path} failed ({wrong[0]}). Run it again; nothing was published.")
+    return notebooks
+
+
+def _copy_results(run_dir: Path, new: Path) -> None:
+    missing = [name for name in _RESULTS if not (run_dir / name).exists()]
+    if missing:
+        raise DataError(f"{run_dir} lacks {', '.join(missing)}. Complete it with --resume.")
+    shutil.copy2(run_dir / "cells.csv", new / "cells.csv")
+    shutil.copytree(
+        run_dir / "tables", new / "tables", ignore=shutil.ignore_patterns("*.tmp", ".*")
+    )
+    (new / "experiments").mkdir()
+    for experiment in sorted(path for path in (run_dir / "experiments").iterdir() if path.is_dir()):
+        files = [experiment / name for name in _EXPERIMENT_FILES]
+        absent = [path.name for path in files if not path.is_file()]
+        if absent:
+            raise DataError(f"{experiment} lacks {', '.join(absent)}. Complete it with --resume.")
+        (new / "experiments" / experiment.name).mkdir()
+        for path in files:
+            shutil.copy2(path, new / "experiments" / experiment.name / path.name)
+
+
+def _machine_paths(run_dir: Path, repo: Path, run: dict, notebook=None) -> dict[str, str]:
+    replaced = {str(Path.home()): "~", str(repo.resolve()): ".", sys.prefix: "python"}
+    replaced[str(run_dir.resolve())] = f"runs/{run['run']}"
+    parameters = notebook.metadata.get("papermill", {}).get("parameters", {}) if notebook else {}
+    data = parameters.get("data")
+    if data:
+        replaced[str(data)] = "path/to/C-NMC"
+        replaced[str(Path(data).resolve())] = "path/to/C-NMC"
+    replaced.pop("/", None)
+    return {path: text for path, text in replaced.items() if Path(path).is_absolute()}
+
+
+def _files(toc) -> list[str]:
+    if isinstance(toc, dict):
+        own = [toc["file"]] if "file" in toc else []
+        return own + [name for value in toc.values() for name in _files(value)]
+    return [name for item in toc for name in _files(item)] if isinstance(toc, list) else []

@@ -1,0 +1,166 @@
+"""RunConfig: every setting of a run, read from a profile and checked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError, field_validator
+
+import lcc_utils
+from lcc_utils.errors import RequestError
+from lcc_utils.nn.settings import ExperimentSettings, Settings
+
+PROFILES = Path(lcc_utils.__file__).resolve().parent.parent / "params"
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class DatasetSettings(Settings):
+    """Where cells come from."""
+
+    source: Literal["synthetic", "c-nmc-2019"]
+    phases: tuple[Literal["train", "prelim"], ...] = ("train",)
+    cells: int = Field(1200, gt=0, description="synthetic cells to draw")
+    seed: int = Field(2019, description="seed of the synthetic cells")
+
+
+class SplitSettings(Settings):
+    """How cells are divided; see ``data.splits``."""
+
+    protocol: Literal["official", "patient", "image"]
+    train_folds: tuple[int, ...] = ()
+    test_fold: int | None = None
+    validation_share: Share = 0.15
+    shares: tuple[Share, Share, Share] = (0.8, 0.1, 0.1)
+
+
+class Study(Settings):
+    """Experiments that belong together: every variant on every split with every seed."""
+
+    splits: tuple[SplitSettings, ...]
+    seeds: tuple[int, ...] = (0,)
+    settings: dict[str, Any] = Field({}, description="dotted settings that differ from the run's")
+    variants: dict[str, dict[str, Any]] = Field({"full": {}}, description="name to dotted settings")
+
+    @field_validator("splits", "seeds", "variants")
+    @classmethod
+    def _not_empty(cls, value: Any) -> Any:
+        if not value:
+            raise ValueError("at least one is needed")
+        return value
+
+
+class RunConfig(ExperimentSettings):
+    """A profile: the settings of an experiment, the data, and the studies."""
+
+    profile: str
+    dataset: DatasetSettings
+    studies: dict[str, Study]
+
+    def experiment(self, *changes: dict[str, Any]) -> ExperimentSettings:
+        """Return one experiment's settings with dotted changes applied in order."""
+        values = self.model_dump(include=set(ExperimentSettings.model_fields))
+        for change in changes:
+            values = _changed(values, change, "a study's settings")
+        return _validated(ExperimentSettings, values, f"profile {self.profile}")
+
+
+def load_config(profile: str, overrides: dict[str, Any] | None = None) -> RunConfig:
+    """Return the settings of a profile with dotted overrides applied.
+
+    Parameters
+    ----------
+    profile
+        ``demo``, ``cpu``, ``paper``, or the path of a YAML file of the same form.
+    overrides
+        Dotted names to values, such as ``{"training.epochs": 3}``.
+
+    Raises
+    ------
+    RequestError
+        If the profile does not exist, is no YAML, or a name or value in it is refused.
+    """
+    path = _profile_path(profile)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise RequestError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise RequestError(f"{path} holds no settings.")
+    values = _changed(values, overrides or {}, "overrides")
+    config = _validated(RunConfig, {"profile": path.stem, **values}, str(path))
+    for name, study in config.studies.items():
+        for variant in study.variants.values():
+            try:
+                config.experiment(study.settings, variant)
+            except RequestError as error:
+                raise RequestError(f"studies.{name} of {path}: {error}") from error
+    return config
+
+
+def parse_overrides(overrides: str | dict[str, Any] | None) -> dict[str, Any]:
+    """Return overrides given as a dict or as the text of a JSON object.
+
+    Raises
+    ------
+    RequestError
+        If the text is no JSON object.
+    """
+    if not overrides:
+        return {}
+    if isinstance(overrides, dict):
+        return overrides
+    try:
+        value = json.loads(overrides)
+    except ValueError as error:
+        raise RequestError(
+            f"overrides is not JSON ({error}); write it like '{{\"training.epochs\": 3}}'."
+        ) from error
+    if not isinstance(value, dict):
+        raise RequestError("overrides must be a JSON object of dotted names and values.")
+    return value
+
+
+def _profile_path(profile: str) -> Path:
+    given = Path(profile)
+    path = given if given.suffix in (".yml", ".yaml") else PROFILES / f"{profile}.yml"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in PROFILES.glob("*.yml")))
+        raise RequestError(
+            f"There is no profile {profile!r}; the profiles are {known}, or name a YAML file."
+        )
+    return path
+
+
+def _changed(values: dict[str, Any], changes: dict[str, Any], where: str) -> dict[str, Any]:
+    """Return a copy of nested values with dotted changes applied."""
+    values = json.loads(json.dumps(values))
+    for name, value in changes.items():
+        *parents, last = name.split(".")
+        place = values
+        for parent in parents:
+            place = place.setdefault(parent, {}) if isinstance(place, dict) else None
+        if not isinstance(place, dict):
+            raise RequestError(f"{name!r} in {where} names no setting.")
+        place[last] = value
+    return values
+
+
+def _validated(kind: type[Settings], values: dict[str, Any], where: str) -> Any:
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in item['loc']) or 'settings'}: {_words(item)}"
+            for item in error.errors()
+        )
+        raise RequestError(f"Settings refused ({where}): {problems}.") from error
+
+
+def _words(item: Any) -> str:
+    if item["type"] == "extra_forbidden":
+        return "there is no such setting"
+    return f"{item['msg'][0].lower()}{item['msg'][1:]} (got {item['input']!r})"

@@ -1,0 +1,86 @@
+"""Where a result came from: versions, commit, hardware and time."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+PACKAGES = (
+    "lcc-utils", "keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "numpy", "pandas",
+    "scikit-learn", "opencv-python", "imgaug", "papermill", "jupytext", "jupyter-book",
+)  # fmt: skip
+
+
+def versions() -> dict[str, str]:
+    """Return the version of Python and of each installed package that bears on results."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def backend() -> str:
+    """Return the name of the Keras backend that this process uses or would use."""
+    return os.environ.get("KERAS_BACKEND", "tensorflow")
+
+
+def hardware() -> dict[str, Any]:
+    """Return processor, usable cores, memory in GiB, and GPU (None where there is none)."""
+    return {
+        "cpu": _cpu_name(),
+        "cores": _cores(),
+        "memory_gib": _memory_gib(),
+        "gpu": _first_line("nvidia-smi", "--query-gpu=name", "--format=csv,noheader"),
+    }
+
+
+def git_state(folder: Path) -> dict[str, Any]:
+    """Return the commit of a checkout and whether tracked files differ from it."""
+    commit = _first_line("git", "-C", str(folder), "rev-parse", "HEAD")
+    changed = _first_line("git", "-C", str(folder), "status", "--porcelain", "-uno")
+    return {"commit": commit, "dirty": bool(changed) if commit else None}
+
+
+def now() -> str:
+    """Return the time in UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _cpu_name() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
+            name = line.partition(":")[2].strip()
+            if line.startswith("model name") and name not in ("", "unknown"):
+                return name
+    return platform.processor() or platform.machine()
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _memory_gib() -> int | None:
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30)
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def _first_line(*command: str) -> str | None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    lines = done.stdout.strip().splitlines()
+    return lines[0].strip() if done.returncode == 0 and lines else None
