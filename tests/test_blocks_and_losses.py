@@ -53,7 +53,7 @@ def loss_of(loss, y, p) -> float:
 
 
 @pytest.mark.parametrize(
-    ("true", "p", "expected"),
+    "true, p, expected",
     [
         ([0, 1], [0.2, 0.8], 0.25 * 0.2**2 * -math.log(0.8)),
         ([1, 0], [0.2, 0.8], 0.75 * 0.8**2 * -math.log(0.2)),

@@ -120,7 +120,7 @@ def test_guard_finds_one_pixel_content_on_two_sides():
 
 
 @pytest.mark.parametrize(
-    ("hem", "message"), [([9], "HEM has 1 subject"), ([5, 5], "HEM has 2 subject")]
+    "hem, message", [([9], "HEM has 1 subject"), ([5, 5], "HEM has 2 subject")]
 )
 def test_too_few_subjects_of_a_class_is_a_clear_error(hem, message):
     with pytest.raises(RequestError, match=message):

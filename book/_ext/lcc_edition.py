@@ -60,15 +60,14 @@ def footer(edition: dict) -> str:
     data, git, machine = edition["dataset"], edition["git"], edition["hardware"]
     commit = html.escape((git.get("commit") or "unknown")[:12])
     changed = " with local changes" if git.get("dirty") else ""
-    hardware = [str(machine["cpu"]), f"{machine['cores']} cores", f"{machine['memory_gib']} GiB"]
-    if machine.get("gpu"):
-        hardware.insert(0, str(machine["gpu"]))
+    memory = f"{machine['memory_gib']} GiB" if machine.get("memory_gib") else None
+    hardware = [machine.get("gpu"), machine.get("cpu"), f"{machine['cores']} cores", memory]
     facts = [
         ("Run", f"<code>{html.escape(edition['run'])}</code>"),
         ("Profile", f"<code>{html.escape(edition['profile'])}</code>"),
         ("Commit", f"<code>{commit}</code>{changed}"),
         ("Data digest", f"<code>{html.escape(data['digest'])}</code>"),
-        ("Hardware", html.escape(", ".join(hardware))),
+        ("Hardware", html.escape(", ".join(str(part) for part in hardware if part))),
         ("Finished", html.escape(str(edition["finished"] or "not finished")[:10])),
     ]
     rows = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts)

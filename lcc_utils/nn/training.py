@@ -152,7 +152,7 @@ def _prepare(settings: ExperimentSettings, seed: int) -> _Compiled:
     ):
         old.assign(new)
     for variable in model.trainer.optimizer.variables:
-        variable.assign(keras.ops.zeros_like(variable))
+        variable.assign(keras.ops.zeros(variable.shape, variable.dtype))
     plain = settings.loss.name == "cross_entropy"
     model.loss.assign(
         0.0 if plain else settings.loss.gamma, (1.0, 1.0) if plain else settings.loss.alpha
@@ -207,7 +207,10 @@ def _build(
 def _train(model: _Compiled, batches: TrainingBatches, epoch: int) -> dict[str, float]:
     """Train for one epoch; loss and weighted F1 over the batches as trained on."""
     batches.start_epoch(epoch)
-    logs = model.trainer.fit(batches, epochs=epoch + 1, initial_epoch=epoch, verbose=0).history
+    # Without shuffle=False, Keras reorders the batches by a random state that is not ours.
+    logs = model.trainer.fit(
+        batches, epochs=epoch + 1, initial_epoch=epoch, shuffle=False, verbose=0
+    ).history
     loss = float(logs["loss"][0])
     if not np.isfinite(loss):
         raise DataError(
