@@ -94,7 +94,9 @@ def _run(args: argparse.Namespace) -> int:
     print(f"Run {run.name}: {run.data_label}")
     if args.only is None:
         run.compute()
-    parameters = {"profile": args.profile, "run": run.name, "overrides": json.dumps(overrides)}
+    named = Path(args.profile).suffix in (".yml", ".yaml")
+    profile = str(Path(args.profile).absolute()) if named else args.profile
+    parameters = {"profile": profile, "run": run.name, "overrides": json.dumps(overrides)}
     if args.data:
         parameters["data"] = str(Path(args.data).absolute())
     execute(run, parameters, args.only)
@@ -105,14 +107,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _book(args: argparse.Namespace) -> int:
-    from lcc_utils.pipeline.book import build, check, stage
-    from lcc_utils.pipeline.front import claims_markdown
-    from lcc_utils.pipeline.run import REPOSITORY
-
-    folder = _folder(args.run)
-    book = stage(folder, REPOSITORY / "book", folder / "book", claims=claims_markdown(folder))
-    html = build(book)
-    problems = check(html, sorted((folder / "notebooks").glob("*.ipynb")))
+    html, problems = _built(_folder(args.run))
     for problem in problems:
         print(f"lcc: {problem}", file=sys.stderr)
     print(f"Open {(html / 'index.html').absolute()}")
@@ -120,13 +115,14 @@ def _book(args: argparse.Namespace) -> int:
 
 
 def _publish(args: argparse.Namespace) -> int:
-    from lcc_utils.pipeline.book import publish
+    from lcc_utils.pipeline.book_publish import publish, publishable
     from lcc_utils.pipeline.front import claims_markdown
     from lcc_utils.pipeline.run import REPOSITORY
     from lcc_utils.pipeline.verify import verify
 
     folder = _folder(args.run)
-    problems = verify(folder).problems
+    publishable(folder, REPOSITORY)
+    problems = verify(folder).problems or _built(folder)[1]
     if problems:
         raise LccError(f"{folder} is not published: {problems[0]}")
     for path in publish(folder, REPOSITORY, claims=claims_markdown(folder)):
@@ -149,6 +145,17 @@ def _verify(args: argparse.Namespace) -> int:
         f"{len(found.problems)} differ."
     )
     return 1 if found.problems else 0
+
+
+def _built(folder: Path) -> tuple[Path, list[str]]:
+    """Stage, build and check a run's book; return its pages and what is wrong with them."""
+    from lcc_utils.pipeline.book import build, check, stage
+    from lcc_utils.pipeline.front import claims_markdown
+    from lcc_utils.pipeline.run import REPOSITORY
+
+    book = stage(folder, REPOSITORY / "book", folder / "book", claims=claims_markdown(folder))
+    html = build(book)
+    return html, check(html, sorted((folder / "notebooks").glob("*.ipynb")))
 
 
 def _setting(text: str) -> tuple[str, Any]:

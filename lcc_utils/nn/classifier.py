@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -98,7 +99,8 @@ def parameter_counts(model: keras.Model) -> dict[str, int]:
 
 def weights_path(name: str) -> Path:
     """Return where Keras looks for a backbone's ImageNet weights without top."""
-    return Path(keras.config.keras_home()) / "models" / str(backbone(name).weights_file)
+    home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
+    return home / "models" / str(backbone(name).weights_file)
 
 
 @contextmanager

@@ -55,7 +55,7 @@ def publish(run_dir: str | Path, repo: str | Path, *, claims: str = "") -> list[
     """
     run_dir, repo = Path(run_dir), Path(repo)
     run = read_run(run_dir)
-    notebooks = _publishable(run_dir, run, repo)
+    notebooks = publishable(run_dir, repo)
     with tempfile.TemporaryDirectory(prefix=".publish-", dir=repo) as work:
         new = Path(work) / "new"
         (new / "chapters").mkdir(parents=True)
@@ -98,7 +98,9 @@ def replace_all(targets: dict[Path, Path], old: Path) -> None:
         raise
 
 
-def _publishable(run_dir: Path, run: dict, repo: Path) -> list[Path]:
+def publishable(run_dir: Path, repo: Path) -> list[Path]:
+    """Return the notebooks of a run that may be published; errors as in :func:`publish`."""
+    run = read_run(run_dir)
     if run["finished"] is None:
         raise RequestError(
             f"{run_dir} is not finished and cannot be published. Complete it with --resume."

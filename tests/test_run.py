@@ -1,0 +1,242 @@
+"""A run from end to end on synthetic cells: as a user starts, stops, resumes and verifies it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import pytest
+
+from lcc_utils.cli import main
+from lcc_utils.pipeline.verify import verify
+
+TINY = "tests/tiny.yml"
+
+
+def fingerprint(run: Path) -> dict[str, bytes]:
+    """Predictions and tables of a run; times and dates are elsewhere."""
+    paths = [*run.glob("experiments/*/predictions.csv"), *run.glob("tables/*.csv")]
+    return {str(path.relative_to(run)): path.read_bytes() for path in paths}
+
+
+def test_a_run_leaves_what_the_design_says(tiny_run):
+    record = json.loads((tiny_run / "run.json").read_text())
+    assert record["profile"] == "tiny"
+    assert record["finished"] is not None
+    assert record["dataset"]["name"] == "synthetic"
+    assert record["dataset"]["label"].startswith("synthetic cells (")
+    assert {"python", "keras", "numpy"} <= record["versions"].keys()
+    keys = {place["key"] for study in record["plan"].values() for place in study}
+    # Two directions; eight trainings of the ablation, of which one is the first direction's.
+    assert len(keys) == 9
+    assert {path.name for path in (tiny_run / "experiments").iterdir()} == keys
+    assert {path.stem for path in (tiny_run / "notebooks").glob("*.ipynb")} == {
+        "01_data", "02_training", "03_ablation",
+    }  # fmt: skip
+    cells = pd.read_csv(tiny_run / "cells.csv")
+    assert len(cells) == record["dataset"]["cells"]
+
+
+def test_every_experiment_keeps_subjects_apart_and_records_its_origin(tiny_run):
+    for path in (tiny_run / "experiments").glob("*/experiment.json"):
+        record = json.loads(path.read_text())
+        predictions = pd.read_csv(path.with_name("predictions.csv"))
+        sides = predictions.groupby("partition")["subject"].agg(set)
+        assert not sides["test"] & sides["validation"]
+        assert record["dataset"].startswith("synthetic")
+        assert record["split"]["test"] == (predictions["partition"] == "test").sum()
+        assert record["hardware"]["cores"] >= 1
+
+
+def test_numbers_on_the_pages_say_that_they_are_synthetic(tiny_run):
+    for path in (tiny_run / "notebooks").glob("*.ipynb"):
+        notebook = nbformat.read(str(path), as_version=4)
+        shown = [o for c in notebook.cells for o in c.get("outputs", []) if "data" in o]
+        assert shown
+        assert all("synthetic cells" in output["data"]["text/html"] for output in shown)
+
+
+def test_verify_recomputes_everything(tiny_run):
+    found = verify(tiny_run)
+    assert found.problems == []
+    assert found.experiments == 10
+    assert found.tables == len(list((tiny_run / "tables").glob("*.csv"))) >= 6
+    assert found.metrics > 100
+    assert found.cells_shown > 100
+
+
+@pytest.fixture
+def copied(tiny_run, tmp_path) -> Path:
+    return Path(shutil.copytree(tiny_run, tmp_path / "copy"))
+
+
+def one(run: Path, pattern: str) -> Path:
+    return sorted(run.glob(pattern))[0]
+
+
+def test_verify_notices_a_changed_prediction_metric_table_page_and_label(copied):
+    def problems() -> str:
+        return " ".join(verify(copied).problems)
+
+    def changed(path: Path, old: str, new: str) -> str:
+        before = path.read_text()
+        assert old in before
+        path.write_text(before.replace(old, new, 1))
+        said = problems()
+        path.write_text(before)
+        return said
+
+    predictions = one(copied, "experiments/*/predictions.csv")
+    assert "predictions.csv is not the file" in changed(predictions, ",0.", ",1.")
+    record = one(copied, "experiments/*/experiment.json")
+    auc = json.loads(record.read_text())["metrics"]["auc"]
+    assert "auc is" in changed(record, f'"auc": {auc}', f'"auc": {auc + 0.01}')
+    assert "key does not follow" in changed(record, '"gamma": 2.0', '"gamma": 2.5')
+    table = copied / "tables" / "training.csv"
+    assert "Table training differs" in changed(table, "fold 0", "fold 9")
+    shown = one(copied, "notebooks/02_training.ipynb")
+    assert "shows another table" in changed(shown, "fold 0 and 1 to 2</th>", "fold 9</th>")
+    label = pd.read_csv(copied / "cells.csv")["pixel_sha256"][0]
+    assert "data digest" in changed(copied / "cells.csv", label, "0" * 64)
+    assert problems() == ""
+
+
+def test_verify_loads_neither_images_nor_a_framework(copied, places):
+    code = (
+        "import sys; from lcc_utils.cli import main; code = main(['verify', sys.argv[1]]);"
+        "loaded = {n.split('.')[0] for n in sys.modules};"
+        "assert not loaded & {'tensorflow', 'keras', 'jax', 'torch', 'imgaug'}, loaded;"
+        "sys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(copied)], env=places, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "0 differ" in done.stdout
+
+
+def test_a_run_killed_and_resumed_gives_the_same_files(tiny_run, places, root):
+    command = [sys.executable, "-m", "lcc_utils.cli", "run", TINY, "--run", "killed"]
+    process = subprocess.Popen(
+        command, cwd=root, env=places, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )  # fmt: skip
+    run = tiny_run.parent / "killed"
+    # Killed once some experiments are done and others are not.
+    while process.poll() is None and len(list(run.glob("experiments/[0-9a-f]*"))) < 3:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    kept = {path: path.stat().st_mtime_ns for path in run.glob("experiments/*/experiment.json")}
+    assert 3 <= len(kept) < 9
+    refused = subprocess.run(
+        command, cwd=root, env=places, capture_output=True, text=True, check=False
+    )
+    assert refused.returncode == 2
+    assert "--resume" in refused.stderr
+    done = subprocess.run(
+        [*command, "--resume"], cwd=root, env=places, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert fingerprint(run) == fingerprint(tiny_run)
+
+
+def test_a_notebook_by_hand_with_papermill_finds_what_was_computed(tiny_run, places, root, tmp_path):
+    source = tmp_path / "02_training.ipynb"
+    convert = ["-m", "jupytext", "--to", "ipynb", "--output", str(source)]
+    subprocess.run(
+        [sys.executable, *convert, str(root / "notebooks" / "02_training.py")],
+        env=places, check=True, capture_output=True,
+    )  # fmt: skip
+    before = fingerprint(tiny_run)
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "papermill", str(source), str(tmp_path / "out.ipynb"),
+            "-p", "profile", str(root / TINY), "-p", "run", "tiny",
+        ],
+        env=places, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert fingerprint(tiny_run) == before
+    shown = nbformat.read(str(tmp_path / "out.ipynb"), as_version=4)
+    assert any("lcc-table" in str(cell.get("outputs")) for cell in shown.cells)
+
+
+def test_a_run_of_that_name_with_other_settings_is_refused(lcc, tiny_run, root):
+    before = (tiny_run / "run.json").read_bytes()
+    done = lcc("run", str(root / TINY), "--run", "tiny", "--resume", "-p", "training.epochs=2")
+    assert done.returncode == 2
+    assert "other settings or other data" in done.stderr
+    assert (tiny_run / "run.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "arguments, code, message",
+    [
+        (["run", "nope"], 2, "There is no profile 'nope'"),
+        (["run", "demo", "-p", "training.epoch=3"], 2, "there is no such setting"),
+        (["run", "demo", "-p", "training.epochs"], 2, "has no value"),
+        (["run", "demo", "--data", "x"], 2, "draws its own cells"),
+        (["run", "cpu"], 2, "needs C-NMC 2019"),
+        (["run", "cpu", "--data", "no/such/folder"], 2, "no/such/folder"),
+        (["run", TINY, "--only", "07"], 2, "No notebook begins with '07'"),
+        (["run", TINY, "-p", "pixels.size=8"], 2, "at least 32 px"),
+        (["run", TINY, "-p", "dataset.cells=3"], 2, "cells"),
+        (["verify", "nope"], 2, "There is no run 'nope'"),
+        (["book", "nope"], 2, "There is no run 'nope'"),
+        (["publish", "nope"], 2, "There is no run 'nope'"),
+        (["data", "check", "no/such/folder"], 2, "no/such/folder"),
+    ],
+)
+def test_a_wrong_request_is_one_paragraph_and_an_exit_code(
+    tiny_run, places, root, monkeypatch, capsys, arguments, code, message
+):
+    for name in ("LCC_CACHE", "LCC_RUNS"):
+        monkeypatch.setenv(name, places[name])
+    monkeypatch.chdir(root)
+    before = sorted(tiny_run.parent.iterdir())
+    assert main(arguments) == code
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.splitlines()[-1].startswith("lcc: ")
+    assert sorted(tiny_run.parent.iterdir()) == before
+
+
+def test_an_unfinished_run_is_not_published(lcc, tiny_run):
+    path = tiny_run.parent / "unfinished"
+    shutil.copytree(tiny_run, path)
+    record = json.loads((path / "run.json").read_text())
+    (path / "run.json").write_text(json.dumps({**record, "finished": None}))
+    done = lcc("publish", "unfinished")
+    shutil.rmtree(path)
+    assert done.returncode == 2
+    assert "not finished" in done.stderr
+
+
+def test_a_misspelt_notebook_parameter_is_refused_before_anything_runs(tiny_run, monkeypatch):
+    from lcc_utils.errors import RequestError
+    from lcc_utils.pipeline import notebooks
+
+    started = []
+    monkeypatch.setattr(notebooks.papermill, "execute_notebook", lambda *a, **k: started.append(a))
+    fake = type("Run", (), {"folder": tiny_run.parent / "other"})()
+    with pytest.raises(RequestError, match="no parameter profil; it has"):
+        notebooks.execute(fake, {"profil": "demo"})
+    assert started == []
+
+
+def test_notebooks_hold_no_functions_classes_or_loops_over_models(root):
+    for path in (root / "notebooks").glob("*.py"):
+        lines = path.read_text().splitlines()
+        assert not [line for line in lines if line.startswith(("def ", "class ", "for ", "while "))]
+        assert lines.count("overrides = \"{}\"") == 1
