@@ -140,8 +140,8 @@ def _verify(args: argparse.Namespace) -> int:
     for problem in found.problems:
         print(f"lcc: {problem}", file=sys.stderr)
     print(
-        f"{folder}: {found.experiments} experiments, {found.metrics} metrics, {found.tables} tables "
-        f"and {found.cells_shown} values shown in chapters recomputed; "
+        f"{folder}: {found.experiments} experiments, {found.metrics} metrics, {found.tables} "
+        f"tables and {found.cells_shown} values shown in chapters recomputed; "
         f"{len(found.problems)} differ."
     )
     return 1 if found.problems else 0

@@ -151,7 +151,7 @@ def test_a_run_killed_and_resumed_gives_the_same_files(tiny_run, places, root):
     assert fingerprint(run) == fingerprint(tiny_run)
 
 
-def test_a_notebook_by_hand_with_papermill_finds_what_was_computed(tiny_run, places, root, tmp_path):
+def test_a_notebook_by_papermill_finds_what_was_computed(tiny_run, places, root, tmp_path):
     source = tmp_path / "02_training.ipynb"
     convert = ["-m", "jupytext", "--to", "ipynb", "--output", str(source)]
     subprocess.run(
@@ -239,4 +239,4 @@ def test_notebooks_hold_no_functions_classes_or_loops_over_models(root):
     for path in (root / "notebooks").glob("*.py"):
         lines = path.read_text().splitlines()
         assert not [line for line in lines if line.startswith(("def ", "class ", "for ", "while "))]
-        assert lines.count("overrides = \"{}\"") == 1
+        assert lines.count('overrides = "{}"') == 1

@@ -233,7 +233,7 @@ def _counts(total: int, shares: Sequence[float]) -> tuple[int, int, int]:
 
 
 def _subject_label(cells: pd.DataFrame) -> pd.Series:
-    """A subject's class: that of most of its cells (real subjects have one class)."""
+    """Return each cell's subject's class: that of most of the subject's cells."""
     return cells.groupby("subject")["label"].transform(lambda labels: int(labels.mean() >= 0.5))
 
 

@@ -68,11 +68,11 @@ class Constant(keras.optimizers.schedules.LearningRateSchedule):
         super().__init__()
         self.peak = keras.Variable(peak, trainable=False, dtype="float32", name="rate")
 
-    def assign(self, peak: float, total_steps: int) -> None:
+    def assign(self, peak: float, total_steps: int) -> None:  # noqa: ARG002
         """Set the rate; the number of steps changes nothing."""
         self.peak.assign(peak)
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: Any) -> Any:  # noqa: ARG002
         """Return the rate."""
         return ops.convert_to_tensor(self.peak)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 
@@ -91,11 +90,12 @@ def execute(run: Run, parameters: dict[str, str], only: str | None = None) -> li
         except PapermillException as error:
             raise DataError(_failure(path, executed, error)) from error
         target = run.folder / "notebooks" / f"{path.stem}.ipynb"
-        os.replace(executed, target)
+        executed.replace(target)
         source.unlink()
         tqdm.write(f"{path.stem}: {time.perf_counter() - start:.0f} s")
         done.append(target)
-    scratch.rmdir() if not any(scratch.iterdir()) else None
+    if not any(scratch.iterdir()):
+        scratch.rmdir()
     return done
 
 

@@ -142,25 +142,6 @@ def read_experiment(folder: Path) -> Result:
     )
 
 
-def read_experiments(run_dir: Path) -> dict[str, list[Result]]:
-    """Return all results of a run by study, in the order that the run was planned in."""
-    plan = read_json(run_dir / "run.json")["plan"]
-    found: dict[str, list[Result]] = {}
-    for study, keys in plan.items():
-        for place in keys:
-            folder = run_dir / "experiments" / place["key"]
-            if folder.exists():
-                result = read_experiment(folder)
-                found.setdefault(study, []).append(_placed(result, study, place["variant"]))
-    return found
-
-
-def _placed(result: Result, study: str, variant: str) -> Result:
-    """An experiment that two studies share keeps one directory and has a place in each."""
-    values = {**result.__dict__, "study": study, "variant": variant}
-    return Result(**values)
-
-
 def _read_csv(path: Path, types: dict[str, str]) -> pd.DataFrame:
     try:
         text = path.read_text(encoding="utf-8")

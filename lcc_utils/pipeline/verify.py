@@ -182,7 +182,7 @@ def _verify_shown(chapters: Path, frames: dict[str, pd.DataFrame], found: Verifi
 
 
 def _body(html: str) -> str:
-    """The part of a table after its caption."""
+    """Return the part of a table after its caption."""
     return html.partition(TABLE_CAPTION_END)[2]
 
 
