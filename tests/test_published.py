@@ -1,0 +1,45 @@
+"""The published edition is what its results give: pages regenerate, numbers verify."""
+
+from __future__ import annotations
+
+import json
+
+import nbformat
+import pytest
+
+from lcc_utils.pipeline.book import edition, front_page
+from lcc_utils.pipeline.front import claims_markdown
+from lcc_utils.pipeline.verify import verify
+
+
+@pytest.fixture(scope="module")
+def results(root):
+    return root / "results"
+
+
+def test_every_number_follows_from_the_predictions(root, results):
+    found = verify(results, root / "book" / "chapters")
+    assert found.problems == []
+    assert found.experiments > 0
+    assert found.tables > 0
+    assert found.cells_shown > 0
+
+
+def test_the_front_page_and_the_edition_regenerate(root, results):
+    page = (root / "book" / "index.md").read_text(encoding="utf-8")
+    assert page == front_page(results, claims_markdown(results))
+    run = json.loads((results / "run.json").read_text(encoding="utf-8"))
+    shown = json.loads((root / "book" / "edition.json").read_text(encoding="utf-8"))
+    assert shown == edition(run)
+    assert run["finished"] is not None
+
+
+def test_chapters_show_no_real_cells(root, results):
+    synthetic = json.loads((results / "run.json").read_text())["dataset"]["name"] == "synthetic"
+    pictured = []
+    for path in sorted((root / "book" / "chapters").glob("*.ipynb")):
+        for cell in nbformat.read(str(path), as_version=4).cells:
+            for output in cell.get("outputs", []):
+                kind = output.get("metadata", {}).get("lcc", {}).get("pixels")
+                pictured += [kind] if kind else []
+    assert pictured == (["synthetic"] if synthetic else [])
