@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -77,10 +76,11 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
+    from lcc_utils.pipeline.notebooks import chapters, execute
     from lcc_utils.pipeline.run import open_run, runs_dir
 
+    only = chapters(args.only)
     overrides = dict(_setting(text) for text in args.settings)
-    start = time.perf_counter()
     before = set(runs_dir().glob("*/run.json"))
     run = open_run(args.profile, args.data, args.run, overrides, progress=True)
     if run.folder / "run.json" in before and not args.resume:
@@ -88,9 +88,6 @@ def _run(args: argparse.Namespace) -> int:
             f"Run {run.name} is there already, in {run.folder}. Go on with it, reusing what it "
             "holds, with --resume; or begin another with --run NAME."
         )
-    from lcc_utils.pipeline.notebooks import chapters, execute
-
-    only = chapters(args.only)
     print(f"Run {run.name}: {run.data_label}")
     if args.only is None:
         run.compute()
@@ -101,7 +98,7 @@ def _run(args: argparse.Namespace) -> int:
         parameters["data"] = str(Path(args.data).absolute())
     execute(run, parameters, args.only)
     if {path.stem for path in only} == {path.stem for path in chapters()}:
-        run.finish(time.perf_counter() - start)
+        run.finish()
     print(f"Done: {run.folder}\nNext: lcc book {run.name}")
     return 0
 

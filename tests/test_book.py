@@ -31,7 +31,7 @@ def html_output(html: str, **mark: str):
     )
 
 
-def executed_notebook(title: str, data: str = "/home/someone/C-NMC"):
+def executed_notebook(title: str, data: str = "/srv/someone/C-NMC"):
     notebook = new_notebook(
         cells=[
             new_markdown_cell(f"# {title}\n\nWhat this chapter shows."),
@@ -55,7 +55,7 @@ def executed_notebook(title: str, data: str = "/home/someone/C-NMC"):
     )
     notebook.metadata["papermill"] = {
         "parameters": {"data": data},
-        "input_path": "/home/someone/01_data.ipynb",
+        "input_path": "/srv/someone/01_data.ipynb",
         "exception": None,
     }
     return notebook
@@ -337,7 +337,7 @@ def test_publishing_leaves_out_real_cells_noise_times_and_machine_paths(run: Pat
     assert outputs[3].text == "path/to/C-NMC/fold_0"
     text = published_texts(repo)
     assert "noise of a library" not in text
-    assert "/home/someone" not in text
+    assert "/srv/someone" not in text
     assert str(run) not in text
     assert "papermill" not in notebook.metadata
     assert "papermill" not in notebook.cells[3].metadata
@@ -382,12 +382,12 @@ def test_a_failure_while_replacing_brings_the_old_edition_back(run, repo, monkey
 
 
 def test_paths_are_replaced_as_whole_words_and_not_in_encoded_images():
-    paths = {"/root": "~", "/root/data": "path/to/C-NMC"}
-    value = {"text": ["/root/data/fold_0 /rooted"], "image/png": "/root", "html": "QUJD/root"}
+    paths = {"/sea": "~", "/sea/data": "path/to/C-NMC"}
+    value = {"text": ["/sea/data/fold_0 /seaside"], "image/png": "/sea", "html": "QUJD/sea"}
     assert without_paths(value, paths) == {
-        "text": ["path/to/C-NMC/fold_0 /rooted"],
-        "image/png": "/root",
-        "html": "QUJD/root",
+        "text": ["path/to/C-NMC/fold_0 /seaside"],
+        "image/png": "/sea",
+        "html": "QUJD/sea",
     }
 
 

@@ -175,11 +175,12 @@ class Run:
         write_atomic(self.folder / "tables" / f"{name}.csv", csv_text(frame))
         return frame
 
-    def finish(self, seconds: float) -> None:
-        """Mark the run as complete; ``seconds`` are added to what it took so far."""
+    def finish(self) -> None:
+        """Mark the run as complete; its time is that of its experiments, whenever they ran."""
         record = read_json(self.folder / "run.json")
-        record["finished"] = provenance.now()
-        record["seconds"] = round(record["seconds"] + seconds, 1)
+        folders = {self._place(experiment) for experiment in self.experiments()}
+        spent = [read_json(folder / "experiment.json")["seconds"] for folder in folders]
+        record |= {"finished": provenance.now(), "seconds": round(sum(spent), 1)}
         write_json(self.folder / "run.json", record)
 
     def _place(self, experiment: Experiment) -> Path:
