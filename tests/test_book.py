@@ -86,6 +86,8 @@ def make_run(folder: Path, **changes) -> Path:
         nbformat.write(executed_notebook(name), str(folder / "notebooks" / f"{name}.ipynb"))
     (folder / "run.json").write_text(json.dumps(run_json(**changes)))
     (folder / "cells.csv").write_text("cell_id,label\nUID_1_1_1_all,1\n")
+    (folder / "figures").mkdir()
+    (folder / "figures" / "curve.svg").write_text("<svg/>")
     (folder / "tables").mkdir()
     (folder / "tables" / "ablation.csv").write_text("variant,auc\nfull,0.91\n")
     experiment = folder / "experiments" / "0011223344556677"
@@ -316,6 +318,7 @@ def test_publishing_replaces_the_edition_and_leaves_the_rest(run: Path, repo: Pa
     experiment = "experiments/0011223344556677"
     assert results == {
         "run.json", "cells.csv", "tables/ablation.csv", "bench/speed.json",
+        "figures/curve.svg",
         f"{experiment}/predictions.csv", f"{experiment}/history.csv",
         f"{experiment}/experiment.json",
     }  # fmt: skip

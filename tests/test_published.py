@@ -9,7 +9,8 @@ import pytest
 
 from lcc_utils.pipeline.book import edition, front_page
 from lcc_utils.pipeline.front import claims_markdown
-from lcc_utils.pipeline.verify import verify
+from lcc_utils.pipeline.verify import load_results, verify
+from lcc_utils.report import figures
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +33,14 @@ def test_the_front_page_and_the_edition_regenerate(root, results):
     shown = json.loads((root / "book" / "edition.json").read_text(encoding="utf-8"))
     assert shown == edition(run)
     assert run["finished"] is not None
+
+
+def test_the_figure_of_the_readme_regenerates(root, results):
+    cells, found = load_results(results)
+    drawn = figures.subject_accuracy(found["training"], data_label=cells.attrs["label"])
+    kept = (results / "figures" / "subject_accuracy.svg").read_text(encoding="utf-8")
+    assert figures.to_svg(drawn) == kept
+    assert "results/figures/subject_accuracy.svg" in (root / "README.md").read_text()
 
 
 def test_chapters_show_no_real_cells(root, results):

@@ -62,6 +62,8 @@ def chapter(notebook: NotebookNode) -> NotebookNode:
     shown.metadata.pop("widgets", None)
     shown.cells = [cell for cell in shown.cells if not _is_error_note(cell)]
     for cell in shown.cells:
+        if "injected-parameters" in _tags(cell):
+            cell.metadata["tags"] = sorted({*_tags(cell), "hide-input"})
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if _is_shown(output)]
     return shown

@@ -20,7 +20,7 @@ from lcc_utils.pipeline.book_notebooks import (
 )
 from lcc_utils.pipeline.book_pages import front_page, read_run, write_json, write_pages
 
-_RESULTS = ("run.json", "cells.csv", "experiments", "tables")
+_RESULTS = ("run.json", "cells.csv", "experiments", "tables", "figures")
 _EXPERIMENT_FILES = ("predictions.csv", "history.csv", "experiment.json")
 
 
@@ -127,9 +127,8 @@ def _copy_results(run_dir: Path, new: Path) -> None:
     if missing:
         raise DataError(f"{run_dir} lacks {', '.join(missing)}. Complete it with --resume.")
     shutil.copy2(run_dir / "cells.csv", new / "cells.csv")
-    shutil.copytree(
-        run_dir / "tables", new / "tables", ignore=shutil.ignore_patterns("*.tmp", ".*")
-    )
+    for name in ("tables", "figures"):
+        shutil.copytree(run_dir / name, new / name, ignore=shutil.ignore_patterns(".*"))
     (new / "experiments").mkdir()
     for experiment in sorted(path for path in (run_dir / "experiments").iterdir() if path.is_dir()):
         files = [experiment / name for name in _EXPERIMENT_FILES]

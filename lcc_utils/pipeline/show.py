@@ -21,7 +21,7 @@ def show_table(run: Run, name: str, caption: str) -> None:
 
 
 def show_figure(run: Run, name: str, figure: Figure, pixels: bool = False) -> None:
-    """Show a figure and keep it in the run.
+    """Show a figure and, unless it shows pixels of cells, keep it in the run.
 
     Parameters
     ----------
@@ -33,10 +33,11 @@ def show_figure(run: Run, name: str, figure: Figure, pixels: bool = False) -> No
         Whether it shows pixels of cells. Those of real cells stay out of the published
         edition, and the output is marked for that.
     """
-    write_atomic(run.folder / "figures" / f"{name}.svg", to_svg(figure))
     mark = {"figure": name}
     if pixels:
         mark["pixels"] = "synthetic" if run.cells.attrs["dataset"] == "synthetic" else "real"
+    else:
+        write_atomic(run.folder / "figures" / f"{name}.svg", to_svg(figure))
     display(HTML(figure_html(figure)), metadata={"lcc": mark})
 
 
