@@ -74,6 +74,7 @@ show_figure(study, "cells_per_subject", figures.cells_per_subject(cells, data_la
 # time. We look for all three. Candidates are near in a small, recentred image; they are confirmed by the
 # correlation of their fine texture, which two different cells do not share. Patient ids are joined into
 # one *subject* by an identical image, by one pair above the upper line, or by two above the lower one.
+# Candidates whose outlines overlap too little to be compared stand at the left edge.
 # We say that ids *share cells*, not that they are the same person: that is not in the data.
 
 # %% tags=["hide-input"]

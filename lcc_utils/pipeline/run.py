@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -135,10 +136,13 @@ class Run:
         waiting = {e.key: e for e in self.experiments(*studies) if not self._has(e)}
         epochs = sum(e.settings.training.epochs for e in waiting.values())
         log = _log(self.folder)
-        with tqdm(total=epochs, unit="epoch", disable=not (progress and waiting)) as bar:
+        # A log file gets a line now and then, a terminal a moving bar.
+        pause = 0.1 if sys.stderr.isatty() else 20.0
+        shown = progress and bool(waiting)
+        with tqdm(total=epochs, unit="epoch", disable=not shown, mininterval=pause) as bar:
             for number, experiment in enumerate(waiting.values(), start=1):
                 name = f"{experiment.study}, {experiment.variant}, {experiment.split.name}"
-                bar.set_description(f"{number}/{len(waiting)} {name}")
+                bar.set_description(f"{number}/{len(waiting)} {name}", refresh=False)
                 log.info("%s starts: %s, seed %d", experiment.key, name, experiment.seed)
                 before = bar.n
 
