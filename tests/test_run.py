@@ -212,6 +212,24 @@ def test_a_wrong_request_is_one_paragraph_and_an_exit_code(
     assert sorted(tiny_run.parent.iterdir()) == before
 
 
+def test_missing_weights_are_named_before_any_pixel_is_decoded(
+    places, root, monkeypatch, capsys, tmp_path
+):
+    import keras
+
+    def offline(**kwargs):
+        raise OSError("no connection")
+
+    monkeypatch.setattr(keras.applications, "EfficientNetV2B0", offline)
+    monkeypatch.setenv("LCC_CACHE", places["LCC_CACHE"])
+    monkeypatch.setenv("LCC_RUNS", str(tmp_path))
+    before = sorted(Path(places["LCC_CACHE"]).glob("pixels-*"))
+    changes = ["-p", "model.backbone=efficientnetv2-b0", "-p", "model.weights=imagenet"]
+    assert main(["run", str(root / TINY), "-p", "pixels.size=40", *changes]) == 2
+    assert "efficientnetv2-b0_notop.h5" in capsys.readouterr().err
+    assert sorted(Path(places["LCC_CACHE"]).glob("pixels-*")) == before
+
+
 def test_an_unfinished_run_is_not_published(lcc, tiny_run):
     path = tiny_run.parent / "unfinished"
     shutil.copytree(tiny_run, path)

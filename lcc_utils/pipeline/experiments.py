@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,6 +120,23 @@ def make_split(settings: SplitSettings, cells: pd.DataFrame, seed: int) -> Split
         )
     make = patient_split if settings.protocol == "patient" else image_split
     return make(cells, settings.shares, seed)
+
+
+def require_weights(experiments: Iterable[Experiment]) -> None:
+    """Fetch the ImageNet weights that experiments start from, before any pixel is decoded.
+
+    Raises
+    ------
+    RequestError
+        If they are neither on disk nor to be downloaded; which file to put where.
+    """
+    settings = [experiment.settings for experiment in experiments]
+    wanted = {(s.model.backbone, s.pixels.size) for s in settings if s.model.weights == "imagenet"}
+    if wanted:
+        from lcc_utils.nn.classifier import build_classifier
+
+        for name, size in sorted(wanted):
+            build_classifier(name, size)
 
 
 def run_experiment(

@@ -13,13 +13,14 @@ import pandas as pd
 from tqdm import tqdm
 
 import lcc_utils
-from lcc_utils.data import cnmc, duplicates, synthetic
-from lcc_utils.data.cache import cache_dir, write_atomic
+from lcc_utils.data import cnmc
+from lcc_utils.data.cache import write_atomic
 from lcc_utils.errors import DataError, RequestError
 from lcc_utils.evaluation.result import Result
 from lcc_utils.pipeline import provenance
+from lcc_utils.pipeline.cells import open_cells
 from lcc_utils.pipeline.config import RunConfig, load_config, parse_overrides
-from lcc_utils.pipeline.experiments import Experiment, plan, run_experiment
+from lcc_utils.pipeline.experiments import Experiment, plan, require_weights, run_experiment
 from lcc_utils.pipeline.store import (
     SCHEMA,
     csv_text,
@@ -72,7 +73,7 @@ def open_run(
         If files are faulty or the disk is full.
     """
     config = load_config(profile, parse_overrides(overrides))
-    cells = _cells(config, data, progress)
+    cells = open_cells(config, data, progress)
     digest = cnmc.data_digest(cells)
     name = run or f"{config.profile}-{short_digest([config.model_dump(mode='json'), digest])[:8]}"
     return Run(name, config, cells, digest, parse_overrides(overrides))
@@ -134,6 +135,7 @@ class Run:
     def compute(self, *studies: str, progress: bool = True) -> None:
         """Run the experiments of some studies, or of all, that have no result yet."""
         waiting = {e.key: e for e in self.experiments(*studies) if not self._has(e)}
+        require_weights(waiting.values())
         epochs = sum(e.settings.training.epochs for e in waiting.values())
         log = _log(self.folder)
         # A log file gets a line now and then, a terminal a moving bar.
@@ -234,50 +236,6 @@ class Run:
                 "seconds": 0.0,
             },
         )
-
-
-def _cells(config: RunConfig, data: str | None, progress: bool) -> pd.DataFrame:
-    """Return the run's labelled cells with their subjects."""
-    root = _root(config, data, progress)
-    cells = cnmc.index(root, progress=progress)
-    attrs = dict(cells.attrs)
-    cells = cells[cells["phase"].isin(config.dataset.phases) & cells["label"].notna()]
-    if cells.empty:
-        raise RequestError(
-            f"{root} holds no labelled cells of phase {' or '.join(config.dataset.phases)}, which "
-            f"profile {config.profile} needs. See what is there with: lcc data check {root}"
-        )
-    pairs = duplicates.find_pairs(cells, progress=progress)
-    cells = duplicates.subject_groups(cells, duplicates.subject_links(pairs, cells))
-    cells = cells.reset_index(drop=True)
-    cells.attrs = attrs | {"label": _label(attrs["dataset"], cells)}
-    return cells
-
-
-def _label(dataset: str, cells: pd.DataFrame) -> str:
-    kind = {"synthetic": "synthetic cells", "c-nmc-2019": "C-NMC 2019"}[dataset]
-    return (
-        f"{kind} ({len(cells):,} cells of {cells['subject'].nunique()} subjects, "
-        f"digest {cnmc.data_digest(cells)[:8]})"
-    )
-
-
-def _root(config: RunConfig, data: str | None, progress: bool) -> Path:
-    wanted = config.dataset
-    if wanted.source == "synthetic":
-        if data:
-            raise RequestError(
-                f"Profile {config.profile} draws its own cells and takes no data; use profile cpu "
-                "or paper for cells of your own."
-            )
-        root = cache_dir() / f"synthetic-{wanted.cells}-{wanted.seed}"
-        return synthetic.generate(root, cells=wanted.cells, seed=wanted.seed, progress=progress)
-    if not data:
-        raise RequestError(
-            f"Profile {config.profile} needs C-NMC 2019: give its folder with --data (or the "
-            "notebook's parameter data). The page on the data says how to get it."
-        )
-    return Path(data)
 
 
 def _need_space(folder: Path) -> None:
