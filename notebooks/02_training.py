@@ -13,9 +13,10 @@
 # %% [markdown]
 # # Training and testing
 #
-# The paper's model and recipe, tested on subjects that took no part in training: whole official folds,
-# with every subject that also occurs in the test fold dropped from training. Subjects inside the training
-# folds choose the epoch and the threshold.
+# A network of the paper's family under its recipe, in the size of this run's profile (the last table names
+# it), tested on subjects that took no part in training. On official folds, every subject that also occurs
+# in the test fold is dropped from training. Subjects set apart for validation choose the epoch and the
+# threshold.
 
 # %% tags=["parameters", "hide-input"]
 profile = "demo"
