@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,17 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--resume", action="store_true", help="go on with a run that was begun")
     run.add_argument("--only", metavar="NN", help="only these notebooks, such as 01,03")
     run.add_argument(
+        "--jobs", metavar="N", type=int, default=1, help="experiments at a time, in processes"
+    )
+    run.add_argument(
+        "--threads", metavar="N", type=int, help="threads of one training (default: all cores)"
+    )
+    run.add_argument("--dask", metavar="ADDRESS", help="send experiments to this Dask scheduler")
+    run.add_argument(
+        "--minutes", metavar="N", type=float,
+        help="begin no experiment after so many minutes; the book says what is missing",
+    )  # fmt: skip
+    run.add_argument(
         "-p", dest="settings", metavar="KEY=VALUE", action="append", default=[],
         help="change a setting, such as -p training.epochs=3",
     )  # fmt: skip
@@ -81,6 +93,8 @@ def _run(args: argparse.Namespace) -> int:
 
     only = chapters(args.only)
     overrides = dict(_setting(text) for text in args.settings)
+    workers = _workers(args)
+    workers.to_environment()
     before = set(runs_dir().glob("*/run.json"))
     run = open_run(args.profile, args.data, args.run, overrides, progress=True)
     if run.folder / "run.json" in before and not args.resume:
@@ -90,7 +104,7 @@ def _run(args: argparse.Namespace) -> int:
         )
     print(f"Run {run.name}: {run.data_label}")
     if args.only is None:
-        run.compute()
+        run.compute(workers=workers, retry=True)
     named = Path(args.profile).suffix in (".yml", ".yaml")
     profile = str(Path(args.profile).absolute()) if named else args.profile
     parameters = {"profile": profile, "run": run.name, "overrides": json.dumps(overrides)}
@@ -99,8 +113,29 @@ def _run(args: argparse.Namespace) -> int:
     execute(run, parameters, args.only)
     if {path.stem for path in only} == {path.stem for path in chapters()}:
         run.finish()
-    print(f"Done: {run.folder}\nNext: lcc book {run.name}")
-    return 0
+    missing = [own for study in run.gather().missing.values() for own in study]
+    failed = [own for own in missing if own.reason]
+    for own in failed:
+        place = f"{own.study}, {own.variant}, {own.split}, seed {own.seed}"
+        print(f"lcc: {place}: {own.reason}", file=sys.stderr)
+    if missing:
+        print(f"{len(missing)} experiments are missing; the pages say which. --resume adds them.")
+    print(f"{'Failed in part' if failed else 'Done'}: {run.folder}\nNext: lcc book {run.name}")
+    return 1 if failed else 0
+
+
+def _workers(args: argparse.Namespace) -> Any:
+    from lcc_utils.pipeline.compute import Workers
+
+    for name, value in (("--jobs", args.jobs), ("--threads", args.threads)):
+        if value is not None and value < 1:
+            raise RequestError(f"{name} {value} is too few; give 1 or more.")
+    if args.dask and args.jobs > 1:
+        raise RequestError("--jobs and --dask exclude each other; the cluster has its own workers.")
+    if args.minutes is not None and args.minutes < 0:
+        raise RequestError(f"--minutes {args.minutes} is negative; give 0 or more.")
+    end = float("inf") if args.minutes is None else time.time() + 60 * args.minutes
+    return Workers(args.jobs, args.dask, end, args.threads)
 
 
 def _book(args: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import zipfile
 from pathlib import Path
 
 import nbformat
@@ -12,11 +13,15 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from lcc_utils.errors import DataError, RequestError
+from lcc_utils.pipeline import book_publish
 from lcc_utils.pipeline.book import build, check, edition, front_page, publish, stage
 from lcc_utils.pipeline.book_check import typed_numbers
 from lcc_utils.pipeline.book_notebooks import failures, without_paths
+from lcc_utils.pipeline.store import SCHEMA, experiment_folders
+from lcc_utils.pipeline.verify import verify
 
-CHAPTERS = ("01_data", "02_training", "03_ablation")
+CHAPTERS = ("01_data", "02_training", "03_ablation", "04_monte_carlo")
+KEY = "0011223344556677"
 FIGURE = '<img class="lcc-figure" alt="A rising curve" src="data:image/svg+xml;base64,PHN2Zy8+">'
 TABLE = "<table><tr><th>Variant</th><th>AUC</th></tr><tr><td>full</td><td>.91</td></tr></table>"
 
@@ -63,11 +68,13 @@ def executed_notebook(title: str, data: str = "/srv/someone/C-NMC"):
 
 def run_json(**changes) -> dict:
     run = {
-        "schema": 1,
+        "schema": SCHEMA,
         "run": "demo-3f2a9c1b",
         "profile": "demo",
         "overrides": {},
         "settings": {},
+        "plan": {"training": [{"variant": "full", "split": "one", "seed": 0, "key": KEY}]},
+        "refused": [],
         "dataset": SYNTHETIC,
         "versions": {"python": "3.11"},
         "backend": "tensorflow",
@@ -90,11 +97,15 @@ def make_run(folder: Path, **changes) -> Path:
     (folder / "figures" / "curve.svg").write_text("<svg/>")
     (folder / "tables").mkdir()
     (folder / "tables" / "ablation.csv").write_text("variant,auc\nfull,0.91\n")
-    experiment = folder / "experiments" / "0011223344556677"
-    experiment.mkdir(parents=True)
-    for name in ("predictions.csv", "history.csv", "experiment.json", "model.keras"):
-        (experiment / name).write_text("{}\n")
+    add_experiment(folder, KEY)
     return folder
+
+
+def add_experiment(folder: Path, key: str) -> None:
+    experiment = folder / "experiments" / key
+    experiment.mkdir(parents=True)
+    for name in ("predictions.csv", "history.csv", "experiment.json", "origin.json", "model.keras"):
+        (experiment / name).write_text("{}\n")
 
 
 @pytest.fixture
@@ -128,7 +139,7 @@ def copy_small_package(folder: Path, root: Path) -> Path:
 
 
 def build_once(base: Path, root: Path) -> Path:
-    """Build a book of three chapters once a session, for this file and for test_browser."""
+    """Build a book of four chapters once a session, for this file and for test_browser."""
     run = base / "book-of-the-tests" / "demo-3f2a9c1b"
     html = run / "book" / "_build" / "html"
     if html.is_dir():
@@ -160,7 +171,7 @@ def spoil(html_dir: Path, copy: Path, page: str, old: str, new: str) -> list[str
 
 def test_a_sound_book_has_no_problem(built: Path):
     notebooks = sorted((built.parents[1] / "chapters").glob("*.ipynb"))
-    assert len(notebooks) == 3
+    assert len(notebooks) == len(CHAPTERS)
     assert check(built, notebooks) == []
 
 
@@ -315,17 +326,70 @@ def published_texts(repo: Path) -> str:
 def test_publishing_replaces_the_edition_and_leaves_the_rest(run: Path, repo: Path):
     publish(run, repo)
     results = {p.relative_to(repo / "results").as_posix() for p in (repo / "results").rglob("*.*")}
-    experiment = "experiments/0011223344556677"
+    experiment = f"experiments/{KEY}"
     assert results == {
         "run.json", "cells.csv", "tables/ablation.csv", "bench/speed.json",
         "figures/curve.svg",
         f"{experiment}/predictions.csv", f"{experiment}/history.csv",
-        f"{experiment}/experiment.json",
+        f"{experiment}/experiment.json", f"{experiment}/origin.json",
     }  # fmt: skip
     assert {path.stem for path in (repo / "book" / "chapters").iterdir()} == set(CHAPTERS)
     assert json.loads((repo / "book" / "edition.json").read_text())["run"] == "demo-3f2a9c1b"
     assert (repo / "book" / "index.md").read_text() == front_page(repo / "results")
     assert list(repo.glob(".publish-*")) == []
+
+
+def test_many_experiments_of_a_variant_are_published_as_one_archive(tmp_path, repo):
+    keys = [f"{number:016x}" for number in range(21)]
+    place = {"variant": "Logistic regression", "split": "s"}
+    plan = {
+        "training": [{"variant": "full", "split": "one", "seed": 0, "key": KEY}],
+        "monte_carlo": [{**place, "seed": n, "key": key} for n, key in enumerate(keys)],
+    }
+    run = make_run(tmp_path / "run", plan=plan)
+    for key in keys[:-1]:
+        add_experiment(run, key)
+    publish(run, repo)
+    assert len(list((repo / "results" / "experiments").iterdir())) == 21
+    add_experiment(run, keys[-1])
+    publish(run, repo)
+    left = {path.name for path in (repo / "results" / "experiments").iterdir()}
+    assert left == {KEY, "monte-carlo-logistic-regression.zip"}
+    assert set(experiment_folders(repo / "results" / "experiments")) == {KEY, *keys}
+
+
+def test_what_is_published_as_archives_is_recomputed_from_them(tiny_run, repo, monkeypatch):
+    # The small run has eight experiments of each variant of its Monte Carlo study.
+    monkeypatch.setattr(book_publish, "_PACKED", 7)
+    publish(tiny_run, repo)
+    packs = sorted(path.name for path in (repo / "results" / "experiments").glob("*.zip"))
+    assert packs == ["monte-carlo-frozen-features.zip", "monte-carlo-logistic-regression.zip"]
+    assert len(list((repo / "results" / "experiments").glob("[0-9a-f]*"))) > 20
+    found = verify(repo / "results", repo / "book" / "chapters")
+    assert found.problems == []
+    assert found.experiments == len(list((tiny_run / "experiments").iterdir()))
+    with zipfile.ZipFile(repo / "results" / "experiments" / packs[0]) as pack:
+        files = {name: pack.read(name) for name in pack.namelist()}
+    name = next(name for name in files if name.endswith("predictions.csv"))
+    files[name] = files[name].replace(b",0.", b",1.", 1)
+    with zipfile.ZipFile(repo / "results" / "experiments" / packs[0], "w") as pack:
+        for own, content in files.items():
+            pack.writestr(own, content)
+    problems = verify(repo / "results", repo / "book" / "chapters").problems
+    assert any(f"{packs[0]}/{name} is not the file that" in line for line in problems)
+
+
+def test_why_experiments_failed_is_published_without_paths_and_goes_when_they_succeed(run, repo):
+    reason = f"{run.resolve()}/experiments/x cannot be read."
+    (run / "failures.json").write_text(json.dumps({KEY: reason}))
+    (run / "tables" / "progress.csv").write_text(f"study,reason\ntraining,{reason}\n")
+    publish(run, repo)
+    said = f"runs/{run_json()['run']}/experiments/x cannot be read."
+    assert json.loads((repo / "results" / "failures.json").read_text()) == {KEY: said}
+    assert said in (repo / "results" / "tables" / "progress.csv").read_text()
+    (run / "failures.json").unlink()
+    publish(run, repo)
+    assert not (repo / "results" / "failures.json").exists()
 
 
 def test_publishing_leaves_out_real_cells_noise_times_and_machine_paths(run: Path, repo: Path):

@@ -22,19 +22,53 @@ def test_the_paper_profile_states_the_papers_recipe():
 
 
 @pytest.mark.parametrize("profile", ["demo", "cpu", "paper"])
-def test_every_profile_ablates_one_part_at_a_time(profile):
+def test_every_profile_trains_all_combinations_of_the_three_parts(profile):
     config = load_config(profile)
     study = config.studies["ablation"]
-    assert set(study.variants) == {
-        "full", "without augmentation", "without attention", "without focal loss",
-    }  # fmt: skip
     assert len(study.seeds) > 1
     full = config.experiment(study.settings).model_dump()
+    parts = {"model": "attention", "augmentation": "augmentation", "loss": "focal loss"}
+    combinations = set()
     for name, changes in study.variants.items():
         values = config.experiment(study.settings, changes).model_dump()
         changed = {part for part in values if values[part] != full[part]}
-        assert len(changed) == (0 if name == "full" else 1)
+        said = {part for part in parts.values() if part in name or "all three" in name}
+        assert said == {parts[part] for part in changed}
+        assert (name == "full") == (not changed)
+        combinations.add(frozenset(changed))
         assert values["training"]["sampling"] == "balanced"
+    assert len(combinations) == len(study.variants) == 8
+
+
+def test_a_number_of_seeds_counts_from_zero():
+    config = load_config("demo", {"studies.ablation.seeds": 3})
+    assert config.studies["ablation"].seeds == (0, 1, 2)
+
+
+@pytest.mark.parametrize("protocol", ["official", "shared"])
+@pytest.mark.parametrize("folds", [{"test_fold": 1}, {"train_folds": [0]}])
+def test_an_official_split_without_folds_is_refused_by_name(protocol, folds):
+    message = rf"studies\.ablation\.splits\.0: .*{protocol} needs train_folds and test_fold"
+    with pytest.raises(RequestError, match=message):
+        load_config("demo", {"studies.ablation.splits": [{"protocol": protocol, **folds}]})
+
+
+def test_settings_that_cannot_change_a_result_are_not_in_it():
+    config = load_config("demo")
+    regression = {"model.backbone": "logistic_regression"}
+    longer = config.experiment(regression, {"training.epochs": 99, "pixels.size": 96})
+    assert longer.relevant() == config.experiment(regression).relevant()
+    assert longer.relevant() == {
+        "model": {"backbone": "logistic_regression"},
+        "training": {"refit": False},
+    }
+    frozen = config.experiment({"model.frozen": True})
+    assert config.experiment({"model.frozen": True, "training.epochs": 99}).relevant() == (
+        frozen.relevant()
+    )
+    larger = config.experiment({"model.frozen": True}, {"pixels.size": 96})
+    assert frozen.relevant() != larger.relevant()
+    assert config.experiment({"training.epochs": 99}).relevant()["training"]["epochs"] == 99
 
 
 def test_overrides_are_dotted_and_typed():

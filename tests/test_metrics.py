@@ -37,7 +37,17 @@ def frame(labels, scores, subjects=None, partition="test"):
 
 def result(test, validation):
     both = pd.concat([test, validation], ignore_index=True)
-    return Result("0" * 16, "training", "full", "0 to 1", 0, {}, both, pd.DataFrame(), {})
+    return Result.in_memory(
+        key="0" * 16,
+        study="training",
+        variant="full",
+        split="0 to 1",
+        seed=0,
+        settings={},
+        record={},
+        predictions=both,
+        history=pd.DataFrame(),
+    )
 
 
 def test_worked_confusion_of_six_cells():

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import nbformat
@@ -16,15 +17,30 @@ import pandas as pd
 import pytest
 
 from lcc_utils.cli import main
+from lcc_utils.data.splits import LEAKY
+from lcc_utils.errors import RequestError
+from lcc_utils.pipeline.store import record_digest
 from lcc_utils.pipeline.verify import verify
+from lcc_utils.report.tables import TABLES
 
 TINY = "tests/tiny.yml"
 
 
 def fingerprint(run: Path) -> dict[str, bytes]:
-    """Predictions and tables of a run; times and dates are elsewhere."""
-    paths = [*run.glob("experiments/*/predictions.csv"), *run.glob("tables/*.csv")]
+    """Experiments and tables of a run; where and when they were computed is elsewhere."""
+    experiments = [p for p in run.glob("experiments/[!.]*/*") if p.name != "origin.json"]
+    paths = [*experiments, *run.glob("tables/*.csv")]
     return {str(path.relative_to(run)): path.read_bytes() for path in paths}
+
+
+def plan(run: Path) -> list[dict]:
+    """Every place of a run's plan; one experiment may stand in several."""
+    studies = json.loads((run / "run.json").read_text())["plan"]
+    return [{"study": study, **place} for study, places in studies.items() for place in places]
+
+
+def keys(run: Path) -> set[str]:
+    return {place["key"] for place in plan(run)}
 
 
 def test_a_run_leaves_what_the_design_says(tiny_run):
@@ -34,26 +50,40 @@ def test_a_run_leaves_what_the_design_says(tiny_run):
     assert record["dataset"]["name"] == "synthetic"
     assert record["dataset"]["label"].startswith("synthetic cells (")
     assert {"python", "keras", "numpy"} <= record["versions"].keys()
-    keys = {place["key"] for study in record["plan"].values() for place in study}
-    # Two directions; eight trainings of the ablation, of which one is the first direction's.
-    assert len(keys) == 9
-    assert {path.name for path in (tiny_run / "experiments").iterdir()} == keys
+    assert record["refused"] == []
+    assert not (tiny_run / "failures.json").exists()
+    # Two directions; sixteen trainings of the ablation, of which one is the first direction's.
+    studies = {name: {place["key"] for place in own} for name, own in record["plan"].items()}
+    assert [len(studies[name]) for name in ("training", "ablation")] == [2, 16]
+    assert len(studies["training"] & studies["ablation"]) == 1
+    assert {path.name for path in (tiny_run / "experiments").iterdir()} == keys(tiny_run)
+    assert len(plan(tiny_run)) > len(keys(tiny_run)) > 50
     assert {path.stem for path in (tiny_run / "notebooks").glob("*.ipynb")} == {
-        "01_data", "02_training", "03_ablation",
+        "01_data", "02_training", "03_ablation", "04_monte_carlo",
     }  # fmt: skip
     cells = pd.read_csv(tiny_run / "cells.csv")
     assert len(cells) == record["dataset"]["cells"]
 
 
 def test_every_experiment_keeps_subjects_apart_and_records_its_origin(tiny_run):
+    protocols = set()
     for path in (tiny_run / "experiments").glob("*/experiment.json"):
         record = json.loads(path.read_text())
         predictions = pd.read_csv(path.with_name("predictions.csv"))
         sides = predictions.groupby("partition")["subject"].agg(set)
-        assert not sides["test"] & sides["validation"]
+        protocol = record["split"]["protocol"]
+        protocols.add(protocol)
+        # A leaky twin keeps them apart too: it only trains on cells of those that test.
+        assert bool(sides["test"] & sides["validation"]) == (protocol in {"image", "shared"})
+        # So few cells: the one subject in both folds of the shared split validates.
+        assert (record["split"]["leaked"] > 0) == (protocol in LEAKY - {"shared"})
         assert record["dataset"].startswith("synthetic")
         assert record["split"]["test"] == (predictions["partition"] == "test").sum()
-        assert record["hardware"]["cores"] >= 1
+        origin = json.loads(path.with_name("origin.json").read_text())
+        assert origin["hardware"]["cores"] >= 1
+        # Whole trainings take more than the tenth of a second that is kept; others may not.
+        assert origin["seconds"] > 0 or "epochs" not in record
+    assert protocols == {"official", "shared", "kfold", "patient", "image", "clean", "leaky"}
 
 
 def test_numbers_on_the_pages_say_that_they_are_synthetic(tiny_run):
@@ -61,15 +91,18 @@ def test_numbers_on_the_pages_say_that_they_are_synthetic(tiny_run):
         notebook = nbformat.read(str(path), as_version=4)
         shown = [o for c in notebook.cells for o in c.get("outputs", []) if "data" in o]
         assert shown
-        assert all("synthetic cells" in output["data"]["text/html"] for output in shown)
+        for output in shown:
+            table = output["metadata"]["lcc"].get("table")
+            measured = table is None or TABLES[table].measured
+            assert measured == ("synthetic cells" in output["data"]["text/html"])
 
 
 def test_verify_recomputes_everything(tiny_run):
     found = verify(tiny_run)
     assert found.problems == []
-    assert found.experiments == 10
-    assert found.tables == len(list((tiny_run / "tables").glob("*.csv"))) >= 6
-    assert found.metrics > 100
+    assert found.experiments == len(keys(tiny_run))
+    assert found.tables == len(list((tiny_run / "tables").glob("*.csv"))) >= 20
+    assert found.metrics > 10 * found.experiments
     assert found.cells_shown > 100
 
 
@@ -96,10 +129,21 @@ def test_verify_notices_a_changed_prediction_metric_table_page_and_label(copied)
 
     predictions = one(copied, "experiments/*/predictions.csv")
     assert "predictions.csv is not the file" in changed(predictions, ",0.", ",1.")
-    record = one(copied, "experiments/*/experiment.json")
+    trained = next(place["key"] for place in plan(copied) if place["study"] == "training")
+    record = copied / "experiments" / trained / "experiment.json"
     auc = json.loads(record.read_text())["metrics"]["auc"]
-    assert "auc is" in changed(record, f'"auc": {auc}', f'"auc": {auc + 0.01}')
-    assert "key does not follow" in changed(record, '"gamma": 2.0', '"gamma": 2.5')
+    edited = (f'"auc": {auc}', f'"auc": {auc + 0.01}')
+    assert "experiment.json is not the file" in changed(record, *edited)
+    # Whoever changes the digest as well is found by what the predictions give.
+    for (old, new), said in (
+        (edited, "auc is"),
+        (('"gamma": 2.0', '"gamma": 2.5'), "key does not follow"),
+    ):
+        text = record.read_text().replace(old, new, 1)
+        digest = json.loads(text)["digest"]
+        forged = text.replace(digest, record_digest(json.loads(text)))
+        assert forged != text != record.read_text()
+        assert said in changed(record, record.read_text(), forged)
     table = copied / "tables" / "training.csv"
     assert "Table training differs" in changed(table, "fold 0", "fold 9")
     shown = one(copied, "notebooks/02_training.ipynb")
@@ -124,20 +168,48 @@ def test_verify_loads_neither_images_nor_a_framework(copied, places):
     assert "0 differ" in done.stdout
 
 
-def test_a_run_killed_and_resumed_gives_the_same_files(tiny_run, places, root):
-    command = [sys.executable, "-m", "lcc_utils.cli", "run", TINY, "--run", "killed"]
+@pytest.fixture(scope="module")
+def late(tiny_run, lcc, root, tmp_path_factory) -> tuple[Path, str]:
+    """A copy of a run that had no time for any experiment, and what the command said."""
+    done = lcc("run", str(root / TINY), "--run", "late", "--minutes", "0")
+    assert done.returncode == 0, done.stderr[-2000:]
+    copy = tmp_path_factory.mktemp("late") / "run"
+    return Path(shutil.copytree(tiny_run.parent / "late", copy)), done.stdout
+
+
+def test_a_run_without_time_makes_pages_that_say_what_is_missing(tiny_run, late):
+    run, said = late
+    assert not (run / "experiments").exists()
+    assert f"{len(plan(run))} experiments are missing; the pages say which. --resume adds" in said
+    names = {path.name for path in (tiny_run / "notebooks").glob("*.ipynb")}
+    assert {path.name for path in (run / "notebooks").glob("*.ipynb")} == names
+    # What tables hold is what the pages show, or verify would find it.
+    found = verify(run)
+    assert (found.problems, found.experiments) == ([], 0)
+    assert found.tables == len(list((tiny_run / "tables").glob("*.csv")))
+    planned = Counter(place["study"] for place in plan(run))
+    for folder, done in ((run, 0), (tiny_run, 1)):
+        progress = pd.read_csv(folder / "tables" / "progress.csv").set_index("study")
+        assert progress["planned"].to_dict() == planned
+        assert (progress["done"] == done * progress["planned"]).all()
+        assert (progress["not_run"] == (1 - done) * progress["planned"]).all()
+
+
+def test_a_run_killed_and_resumed_gives_the_same_files(tiny_run, late, places, root):
+    """The run that had no time is gone on with, killed, and completed."""
+    command = [sys.executable, "-m", "lcc_utils.cli", "run", TINY, "--run", "late"]
     process = subprocess.Popen(
-        command, cwd=root, env=places, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        start_new_session=True,
+        [*command, "--resume"], cwd=root, env=places, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
-    run = tiny_run.parent / "killed"
+    run = tiny_run.parent / "late"
     # Killed once some experiments are done and others are not.
     while process.poll() is None and len(list(run.glob("experiments/[0-9a-f]*"))) < 3:
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     kept = {path: path.stat().st_mtime_ns for path in run.glob("experiments/*/experiment.json")}
-    assert 3 <= len(kept) < 9
+    assert 3 <= len(kept) < len(keys(run))
     refused = subprocess.run(
         command, cwd=root, env=places, capture_output=True, text=True, check=False
     )
@@ -148,6 +220,7 @@ def test_a_run_killed_and_resumed_gives_the_same_files(tiny_run, places, root):
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert "missing" not in done.stdout
     assert fingerprint(run) == fingerprint(tiny_run)
 
 
@@ -189,6 +262,10 @@ def test_a_run_of_that_name_with_other_settings_is_refused(lcc, tiny_run, root):
         (["run", "demo", "--data", "x"], 2, "draws its own cells"),
         (["run", "cpu"], 2, "needs C-NMC 2019"),
         (["run", "cpu", "--data", "no/such/folder"], 2, "no/such/folder"),
+        (["run", TINY, "--jobs", "0"], 2, "--jobs 0 is too few"),
+        (["run", TINY, "--threads", "0"], 2, "--threads 0 is too few"),
+        (["run", TINY, "--minutes", "-1"], 2, "--minutes -1.0 is negative"),
+        (["run", TINY, "--jobs", "2", "--dask", "tcp://x:1"], 2, "exclude each other"),
         (["run", TINY, "--only", "07"], 2, "No notebook begins with '07'"),
         (["run", TINY, "-p", "pixels.size=8"], 2, "at least 32 px"),
         (["run", TINY, "-p", "dataset.cells=3"], 2, "cells"),
@@ -230,6 +307,14 @@ def test_missing_weights_are_named_before_any_pixel_is_decoded(
     assert sorted(Path(places["LCC_CACHE"]).glob("pixels-*")) == before
 
 
+def test_a_run_of_another_form_is_refused(tiny_run, tmp_path):
+    record = json.loads((tiny_run / "run.json").read_text())
+    shutil.copy(tiny_run / "cells.csv", tmp_path)
+    (tmp_path / "run.json").write_text(json.dumps({**record, "schema": 1}))
+    with pytest.raises(RequestError, match=r"Run tiny has form 1 .* reads form 2"):
+        verify(tmp_path)
+
+
 def test_an_unfinished_run_is_not_published(lcc, tiny_run):
     path = tiny_run.parent / "unfinished"
     shutil.copytree(tiny_run, path)
@@ -242,7 +327,6 @@ def test_an_unfinished_run_is_not_published(lcc, tiny_run):
 
 
 def test_a_misspelt_notebook_parameter_is_refused_before_anything_runs(tiny_run, monkeypatch):
-    from lcc_utils.errors import RequestError
     from lcc_utils.pipeline import notebooks
 
     started = []

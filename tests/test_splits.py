@@ -11,9 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lcc_utils.data.splits import (
+    LEAKY,
     PARTITIONS,
+    Split,
     image_split,
+    kfold_splits,
     leakage_guard,
+    leakage_pair,
     official_split,
     patient_split,
 )
@@ -73,9 +77,11 @@ def test_official_split_tests_the_whole_fold_and_drops_shared_subjects(all_sizes
     leakage_guard(split, cells)
     kept = official_split(cells, [0], 1, seed=seed, drop_shared=False)
     assert len(kept.train) + len(kept.validation) == (cells["fold"] == 0).sum()
+    assert (split.protocol, kept.protocol) == ("official", "shared")
+    leakage_guard(kept, cells)
     if all_sizes[0] > 1:
         with pytest.raises(DataError, match=r"1 subject\(s\) are in both"):
-            leakage_guard(kept, cells)
+            leakage_guard(dataclasses.replace(kept, protocol="official"), cells)
 
 
 def test_shares_are_of_subjects_in_each_class():
@@ -154,3 +160,234 @@ def test_unlabelled_cells_are_left_out():
     split = patient_split(cells)
     assert cells.loc[0, "cell_id"] not in split.train + split.validation + split.test
     assert len(np.unique(split.train + split.validation + split.test)) == len(cells) - 1
+
+
+two_or_more = st.lists(st.integers(2, 40), min_size=6, max_size=14)
+whole = st.lists(st.integers(1, 40), min_size=5, max_size=14)
+
+
+def labels(cells: pd.DataFrame, ids: tuple[str, ...]) -> pd.Series:
+    return cells.set_index("cell_id").loc[list(ids), "label"]
+
+
+def subjects_of(cells: pd.DataFrame, ids: tuple[str, ...], label: int) -> set[str]:
+    return subjects(cells, ids) & set(cells.loc[cells["label"] == label, "subject"])
+
+
+def counts(cells: pd.DataFrame, split: Split, label: int) -> tuple[int, ...]:
+    return tuple(len(subjects_of(cells, getattr(split, part), label)) for part in PARTITIONS)
+
+
+def test_only_the_three_protocols_that_measure_leakage_are_let_through():
+    assert {"image", "leaky", "shared"} == LEAKY
+    cells = table([4] * 6, [4] * 6)
+    mixed = image_split(cells, seed=0)
+    for protocol in ("image", "leaky", "shared"):
+        leakage_guard(dataclasses.replace(mixed, protocol=protocol), cells)
+    for protocol in ("official", "patient", "kfold", "clean", "new"):
+        with pytest.raises(DataError, match="leaks"):
+            leakage_guard(dataclasses.replace(mixed, protocol=protocol), cells)
+
+
+def test_two_subjects_of_each_class_in_every_partition():
+    # The real data: 25 ALL and 10 HEM subjects.
+    cells = table([3] * 25, [3] * 10)
+    split = patient_split(cells, (0.6, 0.15, 0.25), seed=0, min_subjects=2)
+    assert counts(cells, split, 0) == (6, 2, 2)
+    assert counts(cells, split, 1) == (15, 4, 6)
+    # The paper's shares give 10 HEM subjects 7, 2 and 1; the setting moves one to the test.
+    paper = (0.79, 0.15, 0.06)
+    assert counts(cells, patient_split(cells, paper, min_subjects=1), 0) == (7, 2, 1)
+    assert counts(cells, patient_split(cells, paper, min_subjects=2), 0) == (6, 2, 2)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(1, 4).flatmap(
+        lambda least: st.tuples(
+            st.just(least),
+            *[st.lists(st.integers(1, 9), min_size=3 * least, max_size=25) for _ in range(2)],
+        )
+    ),
+    st.sampled_from([(0.8, 0.1, 0.1), (0.6, 0.15, 0.25), (0.05, 0.05, 0.9), (0.1, 0.8, 0.1)]),
+    st.integers(0, 2**31),
+)
+def test_every_partition_has_at_least_min_subjects(drawn, shares, seed):
+    least, all_sizes, hem_sizes = drawn
+    cells = table(all_sizes, hem_sizes)
+    split = patient_split(cells, shares, seed, least)
+    for label, total in ((0, len(hem_sizes)), (1, len(all_sizes))):
+        assert min(counts(cells, split, label)) >= least
+        assert sum(counts(cells, split, label)) == total
+
+
+def test_more_subjects_than_exist_is_refused_by_class_number_and_setting():
+    cells = table([3] * 25, [3] * 10)
+    message = r"HEM has 10 subject\(s\) .*needs 12: 4 for each.*splits min_subjects: 4"
+    with pytest.raises(RequestError, match=message):
+        patient_split(cells, min_subjects=4)
+    with pytest.raises(RequestError, match=message):
+        leakage_pair(cells, min_subjects=4)
+    with pytest.raises(RequestError, match="min_subjects is 0"):
+        patient_split(cells, min_subjects=0)
+    with pytest.raises(RequestError, match=r"HEM has 10 subject\(s\) .*11 parts.*splits folds"):
+        kfold_splits(cells, folds=11)
+    with pytest.raises(RequestError, match="folds is 1"):
+        kfold_splits(cells, folds=1)
+
+
+def test_five_parts_of_equal_subjects_are_equal():
+    # 20 subjects a class, 5 cells each: 4 + 4 subjects are tested in each part, and of the 16 + 16
+    # left, 2 + 2 (10 of 80 cells; 15 % are 12) validate.
+    cells = table([5] * 20, [5] * 20)
+    splits = kfold_splits(cells, seed=0)
+    assert [split.name for split in splits] == [f"part {n} of 5" for n in range(1, 6)]
+    for split in splits:
+        assert split.protocol == "kfold"
+        for label in (0, 1):
+            assert counts(cells, split, label) == (14, 2, 4)
+    assert kfold_splits(cells, 3, seed=7)[1].name == "part 2 of 3, seed 7"
+
+
+@settings(max_examples=40, deadline=None)
+@given(whole, whole, st.integers(3, 5), st.integers(0, 2**31))
+def test_kfold_tests_every_cell_once_and_keeps_subjects_whole(all_sizes, hem_sizes, folds, seed):
+    cells = table(all_sizes, hem_sizes)
+    splits = kfold_splits(cells, folds, seed=seed)
+    assert len(splits) == folds
+    assert sorted(cell for split in splits for cell in split.test) == sorted(cells["cell_id"])
+    for split in splits:
+        placed = split.train + split.validation + split.test
+        assert sorted(placed) == sorted(cells["cell_id"])
+        sides = [subjects(cells, getattr(split, part)) for part in PARTITIONS]
+        assert sum(len(side) for side in sides) == len(set.union(*sides))
+        assert all(min(counts(cells, split, label)) >= 1 for label in (0, 1))
+        leakage_guard(split, cells)
+
+
+def test_kfold_inside_an_official_fold_stays_away_from_the_other():
+    cells = table([5] * 20, [5] * 20, folds=2)
+    # Subject 1 is of fold 0, with one cell in fold 1 too.
+    cells.loc[cells.index[0], "fold"] = 1
+    inside = cells[(cells["fold"] == 0) & (cells["subject"] != "1")]
+    splits = kfold_splits(cells, 3, train_folds=[0], away_from=1)
+    assert sorted(cell for split in splits for cell in split.test) == sorted(inside["cell_id"])
+    for split in splits:
+        assert set(split.train + split.validation + split.test) == set(inside["cell_id"])
+    near = kfold_splits(cells, 3, train_folds=[0])
+    assert sum(len(split.test) for split in near) == len(inside) + 4
+    away = kfold_splits(cells, 3, away_from=1)
+    assert sum(len(split.test) for split in away) == len(inside)
+
+
+def test_kfold_names_a_fold_that_is_not_there_or_left_empty():
+    cells = table([5] * 8, [5] * 8, folds=2)
+    with pytest.raises(RequestError, match="No HEM cells in fold 3"):
+        kfold_splits(cells, 2, train_folds=[0, 3])
+    with pytest.raises(RequestError, match="No HEM cells in fold 4"):
+        kfold_splits(cells, 2, train_folds=[0], away_from=4)
+    with pytest.raises(RequestError, match="in fold 1 without subjects of fold 1"):
+        kfold_splits(cells, 2, train_folds=[1], away_from=1)
+    # Two subjects in two parts leave one to train, and none to validate.
+    with pytest.raises(RequestError, match="HEM has one subject left"):
+        kfold_splits(table([5] * 8, [5] * 2), 2)
+
+
+def test_a_part_of_one_class_is_refused(monkeypatch):
+    def by_class(_, pool, strata, groups):
+        hem = np.flatnonzero(strata == 0)
+        yield np.flatnonzero(strata == 1), hem
+
+    monkeypatch.setattr("lcc_utils.data.splits.StratifiedGroupKFold.split", by_class)
+    with pytest.raises(RequestError, match=r"No ALL cells in part 1 of 5.*splits folds"):
+        kfold_splits(table([5] * 8, [5] * 8))
+
+
+def test_a_leakage_pair_in_numbers():
+    # 8 subjects a class, 10 cells each: a quarter, 2 a class, are tested on 5 of their cells each,
+    # and 2 others validate (15 % of 60 cells is 9, nearest 10, but two subjects are the least).
+    # Of 4 x 10 training cells of a class, 2 x 5 are replaced by the tested subjects' others.
+    cells = table([10] * 8, [10] * 8)
+    clean, leaky = leakage_pair(cells, seed=3)
+    assert (clean.protocol, clean.name) == ("clean", "pair 3, clean")
+    assert (leaky.protocol, leaky.name) == ("leaky", "pair 3, leaky")
+    assert (len(clean.train), len(clean.validation), len(clean.test)) == (80, 40, 20)
+    for label in (0, 1):
+        assert counts(cells, clean, label) == (4, 2, 2)
+        new = set(leaky.train) - set(clean.train)
+        assert (labels(cells, tuple(new)) == label).sum() == 10
+
+
+def test_no_more_than_half_of_a_class_is_replaced_and_every_test_subject_gives():
+    # 6 HEM subjects; were one of 100 cells tested, its 50 others would outnumber what trains.
+    cells = table([10] * 8, [100, 4, 4, 4, 4, 4])
+    seen = 0
+    for seed in range(12):
+        clean, leaky = leakage_pair(cells, seed=seed)
+        if "H1" not in subjects(cells, clean.test):
+            continue
+        seen += 1
+        new = tuple(set(leaky.train) - set(clean.train))
+        # Two subjects of four cells train: 4 of 8 are replaced; the tested ones have 52 others.
+        assert (labels(cells, clean.train) == 0).sum() == 8
+        assert (labels(cells, new) == 0).sum() == 4
+        assert subjects_of(cells, new, 0) == subjects_of(cells, clean.test, 0)
+    assert seen
+
+
+@settings(max_examples=60, deadline=None)
+@given(two_or_more, two_or_more, st.sampled_from([0.1, 0.25, 0.4, 0.9]), st.integers(0, 2**31))
+def test_a_leakage_pair_differs_only_in_the_test_subjects_other_cells(
+    all_sizes, hem_sizes, share, seed
+):
+    cells = table(all_sizes, hem_sizes)
+    clean, leaky = leakage_pair(cells, share, seed=seed)
+    assert clean.test == leaky.test
+    assert clean.validation == leaky.validation
+    assert len(set(leaky.train)) == len(clean.train) == len(leaky.train)
+    assert labels(cells, leaky.train).sum() == labels(cells, clean.train).sum()
+    for split in (clean, leaky):
+        assert not set(split.test) & set(split.train + split.validation)
+        assert not set(split.train) & set(split.validation)
+    sides = [subjects(cells, getattr(clean, part)) for part in PARTITIONS]
+    assert sum(len(side) for side in sides) == len(set.union(*sides)) == cells["subject"].nunique()
+    leakage_guard(clean, cells)
+    leakage_guard(leaky, cells)
+    new = tuple(set(leaky.train) - set(clean.train))
+    assert subjects(cells, new) <= subjects(cells, clean.test)
+    assert not subjects(cells, leaky.train) & subjects(cells, clean.validation)
+    for label in (0, 1):
+        assert min(counts(cells, clean, label)) >= 2
+        own = (labels(cells, clean.train) == label).sum()
+        tested = subjects_of(cells, clean.test, label)
+        if own // 2 >= len(tested):
+            assert subjects_of(cells, leaky.train, label) >= tested
+        others = cells["subject"].isin(tested).sum() - (labels(cells, clean.test) == label).sum()
+        assert (labels(cells, new) == label).sum() == min(others, own // 2) >= 1
+
+
+def test_a_clean_split_with_a_test_subject_in_training_is_refused():
+    cells = table([10] * 8, [10] * 8)
+    clean, leaky = leakage_pair(cells, seed=0)
+    with pytest.raises(DataError, match=r"'pair 0, clean' leaks: 4 subject\(s\)"):
+        leakage_guard(dataclasses.replace(clean, train=leaky.train), cells)
+
+
+def test_a_pair_that_can_replace_no_cell_is_refused():
+    cells = table([10] * 8, [1] * 6)
+    with pytest.raises(RequestError, match=r"HEM has 2 training cell\(s\) and 0 other"):
+        leakage_pair(cells)
+    with pytest.raises(RequestError, match=r"splits test_share\) of 1"):
+        leakage_pair(cells, test_share=1.0)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [kfold_splits, leakage_pair, lambda cells, seed: [image_split(cells, seed=seed)]],
+    ids=["kfold", "pair", "image"],
+)
+def test_seed_decides_and_the_order_of_rows_does_not(make):
+    cells = table([4, 7, 9, 12] * 4, [3, 5, 8] * 4)
+    shuffled = cells.sample(frac=1, random_state=0)
+    assert list(make(cells, seed=3)) == list(make(shuffled, seed=3))
+    assert [s.digest for s in make(cells, seed=3)] != [s.digest for s in make(cells, seed=4)]

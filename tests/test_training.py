@@ -6,14 +6,16 @@ import os
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 
-from lcc_utils.errors import DataError
+from lcc_utils.errors import DataError, RequestError
 from lcc_utils.evaluation.metrics import best_weighted_f1
-from lcc_utils.nn import training
-from lcc_utils.nn.batches import TrainingBatches
-from lcc_utils.nn.schedules import Constant, OneCycle
+from lcc_utils.nn import compiled, training
+from lcc_utils.nn.batches import PredictionBatches, TrainingBatches
+from lcc_utils.nn.classifier import backbone_paths
+from lcc_utils.nn.schedules import Constant, LayerwiseAdamW, OneCycle
 from lcc_utils.nn.settings import Augmentation, ExperimentSettings
 from lcc_utils.nn.training import Cells, fit, predict_scores
 
@@ -44,6 +46,12 @@ def data():
     )
 
 
+def scripted(*values):
+    """A validation F1 that takes these values, epoch by epoch."""
+    coming = iter(values)
+    return lambda labels, scores: next(coming)
+
+
 def test_one_cycle_starts_rises_peaks_and_ends_as_defined():
     schedule = OneCycle(1e-3, 101)
     rate = [float(schedule(step)) for step in range(101)]
@@ -62,7 +70,7 @@ def test_constant_stays():
 
 def batches(labels, **changes):
     values = {
-        "batch": 8, "balanced": True, "augmentation": Augmentation(policy="none"), "seed": 0,
+        "batch": 8, "sampling": "balanced", "augmentation": Augmentation(policy="none"), "seed": 0,
     }  # fmt: skip
     pixels = np.arange(len(labels), dtype=np.uint8)[:, None, None, None]
     pixels = np.broadcast_to(pixels, (len(labels), 4, 4, 3))
@@ -78,8 +86,214 @@ def test_balanced_epochs_hold_every_cell_and_both_classes_equally():
     counts = np.bincount(drawn(batches(labels)), minlength=32)
     assert counts[:24].tolist() == [1] * 24
     assert counts[24:].tolist() == [3] * 8
-    natural = drawn(batches(labels, balanced=False))
+    natural = drawn(batches(labels, sampling="natural"))
     assert sorted(natural) == list(range(32))
+
+
+SUBJECTS = np.array(["a"] * 20 + ["b"] * 4 + ["h"] * 5 + ["i"] * 2 + ["j"])
+
+
+def test_sampling_by_subject_draws_each_subject_of_a_class_equally_often():
+    labels = np.array([1] * 24 + [0] * 8)
+    some = batches(labels, sampling="subject", subjects=SUBJECTS)
+    cells = drawn(some)
+    names, counts = np.unique(SUBJECTS[cells], return_counts=True)
+    assert dict(zip(names, counts.tolist(), strict=True)) == {
+        "a": 12, "b": 12, "h": 8, "i": 8, "j": 8,
+    }  # fmt: skip
+    times = np.bincount(cells, minlength=32)
+    assert times[:20].max() == 1  # 12 of 20, none twice
+    assert times[20:24].tolist() == [3] * 4
+    assert sorted(times[24:29]) == [1, 1, 2, 2, 2]
+    assert times[29:].tolist() == [4, 4, 8]
+
+
+def test_sampling_by_subject_follows_from_seed_and_epoch_and_reaches_every_cell():
+    labels = np.array([1] * 24 + [0] * 8)
+    some, same = (batches(labels, sampling="subject", subjects=SUBJECTS) for _ in range(2))
+    assert np.array_equal(drawn(some), drawn(same))
+    seen = set()
+    for epoch in range(8):
+        same.start_epoch(epoch)
+        seen |= set(drawn(same).tolist())
+    assert seen == set(range(32))
+    assert not np.array_equal(drawn(some), drawn(same))
+
+
+def test_a_remainder_goes_to_subjects_by_chance():
+    labels = np.array([1] * 10 + [0] * 3)  # ten draws for three subjects: 4, 3 and 3
+    subjects = np.array([7] * 10 + [1, 2, 3])
+    extra = set()
+    for seed in range(12):
+        some = batches(labels, batch=20, sampling="subject", subjects=subjects, seed=seed)
+        times = np.bincount(drawn(some), minlength=13)
+        assert sorted(times[10:]) == [3, 3, 4]
+        extra.add(int(times[10:].argmax()))
+    assert extra == {0, 1, 2}
+
+
+def test_repeats_of_a_cell_are_told_apart_when_sampling_by_subject():
+    pixels = np.random.default_rng(0).integers(50, 200, (4, 16, 16, 3), np.uint8)
+    some = TrainingBatches(
+        pixels, np.arange(4), np.array([1, 1, 1, 0]), batch=6, sampling="subject", seed=0,
+        subjects=np.array(["a", "a", "a", "h"]),
+        augmentation=Augmentation(policy="paper", target="all", engine="imgaug"),
+    )  # fmt: skip
+    (images, _), targets = some[0]
+    hem = images[targets[:, 0] == 1]
+    assert len(hem) == 3
+    assert len({image.tobytes() for image in hem}) == 3
+
+
+def test_sampling_by_subject_needs_subjects(data):
+    pixels, train, validation = data
+    recipe = {"epochs": 1, "batch": 16, "sampling": "subject"}
+    with pytest.raises(RequestError, match="subjects of the training cells are not given"):
+        fit(settings(training=recipe), pixels, train, validation, 0, best_weighted_f1)
+
+
+@pytest.mark.parametrize(
+    "view, expected",
+    [
+        (0, [[1, 2], [3, 4]]),
+        (1, [[2, 4], [1, 3]]),
+        (2, [[4, 3], [2, 1]]),
+        (3, [[3, 1], [4, 2]]),
+        (4, [[2, 1], [4, 3]]),
+        (5, [[4, 2], [3, 1]]),
+        (6, [[3, 4], [1, 2]]),
+        (7, [[1, 3], [2, 4]]),
+    ],
+)
+def test_views_are_the_eight_ways_to_lay_down_a_square(view, expected):
+    pixels = np.zeros((3, 2, 2, 3), np.uint8)
+    pixels[1] = np.array([[1, 2], [3, 4]])[..., None]
+    batch = PredictionBatches(pixels, np.array([0, 1]), 8, view)[0]
+    assert batch.dtype == np.float32
+    assert batch[1, :, :, 0].tolist() == expected
+    assert not batch[0].any()
+
+
+def test_scores_are_means_over_views(data):
+    pixels, _, validation = data
+    model = compiled.prepare(settings(), 3).logits
+    rows = validation.rows[:5]
+    one = predict_scores(model, pixels, rows)
+    turned = np.concatenate([np.rot90(pixels[rows], k, axes=(1, 2)) for k in range(4)])
+    mirrored = np.concatenate([turned, turned[:, :, ::-1]])
+    by_hand = predict_scores(model, mirrored, np.arange(40)).reshape(8, 5)
+    np.testing.assert_array_equal(by_hand[0], one)
+    assert np.ptp(by_hand, axis=0).min() > 0
+    four, eight = (predict_scores(model, pixels, rows, views=n) for n in (4, 8))
+    np.testing.assert_allclose(four, by_hand[:4].mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(eight, by_hand.mean(axis=0), rtol=1e-6)
+
+
+def test_validation_scores_use_the_views_of_the_settings(data):
+    pixels, train, validation = data
+    recipe = {"epochs": 1, "batch": 16, "steps_per_epoch": 1}
+    own = settings(training=recipe, prediction={"views": 4})
+    fitted = fit(own, pixels, train, validation, 0, best_weighted_f1)
+    scores = [predict_scores(fitted.logits, pixels, validation.rows, views=n) for n in (1, 4)]
+    np.testing.assert_array_equal(fitted.validation_scores, scores[1])
+    assert not np.array_equal(*scores)
+
+
+def test_a_refit_trains_from_the_start_on_all_cells_for_all_epochs(data, monkeypatch):
+    pixels, train, validation = data
+    recipe = {"epochs": 3, "batch": 16, "steps_per_epoch": 3, "patience": 1}
+    plain = fit(settings(training=recipe), pixels, train, validation, 0, scripted(0.9, 0.5))
+    kept = plain.validation_scores
+    assert len(plain.history) == 2
+
+    lengths, rows = [], []
+    real = training._start
+
+    def watched(own, array, cells, seed):
+        lengths.append(len(cells.rows))
+        return real(own, array, cells, seed)
+
+    monkeypatch.setattr(training, "_start", watched)
+    own = settings(training=recipe | {"refit": True})
+    fitted = fit(own, pixels, train, validation, 0, scripted(0.9, 0.5), rows.append)
+    assert lengths == [112, 160]
+    assert fitted.history == plain.history
+    assert fitted.best_epoch == 1
+    np.testing.assert_array_equal(fitted.validation_scores, kept)
+    assert [row["epoch"] for row in fitted.refit_history] == [1, 2, 3]
+    assert set(fitted.refit_history[0]) == {"epoch", "loss", "f1", "learning_rate"}
+    assert rows == fitted.history + fitted.refit_history
+    assert len(fitted.epoch_seconds) == 5
+    # The schedule has come to its end: 9 steps, the last at 1e-3 / 25 / 10^4.
+    assert fitted.refit_history[-1]["learning_rate"] == pytest.approx(4e-9, rel=1e-2)
+    # The same as a training on all cells whose last epoch is the best.
+    monkeypatch.undo()
+    whole = fit(
+        settings(training=recipe | {"patience": 9}), pixels, train + validation, validation, 0,
+        scripted(0.1, 0.2, 0.3),
+    )  # fmt: skip
+    expected = whole.validation_scores
+    again = fit(own, pixels, train, validation, 0, scripted(0.9, 0.5))
+    found = predict_scores(again.logits, pixels, validation.rows)
+    np.testing.assert_array_equal(found, expected)
+    assert not np.array_equal(found, kept)
+
+
+def test_cells_together_keep_order_and_subjects():
+    a = Cells(np.array([4, 2]), np.array([1, 0]), np.array(["x", "y"]))
+    both = a + Cells(np.array([9]), np.array([1]), np.array(["z"]))
+    assert both.rows.tolist() == [4, 2, 9]
+    assert both.labels.tolist() == [1, 0, 1]
+    assert both.subjects.tolist() == ["x", "y", "z"]
+    assert (a + Cells(np.array([9]), np.array([1]))).subjects is None
+
+
+def one_step(optimizer, names=("slow", "fast")) -> list[np.ndarray]:
+    """Two variables of ones after a step along a gradient of halves."""
+    values = [keras.Variable(np.ones(3, "float32"), name=name) for name in names]
+    optimizer.build(values)
+    optimizer.apply([keras.ops.full((3,), 0.5) for _ in values], values)
+    return [keras.ops.convert_to_numpy(value) for value in values]
+
+
+def test_a_share_of_the_rate_slows_step_and_decay_of_the_named_variables_alone():
+    # Adam's first step is the rate itself; decay takes rate * .1 of a value of 1 before it.
+    slow, fast = one_step(LayerwiseAdamW(0.01, 0.25, ["slow"], weight_decay=0.1))
+    np.testing.assert_allclose(fast, 1 - 0.01 * 0.1 - 0.01, rtol=1e-6)
+    np.testing.assert_allclose(slow, 1 - 0.0025 * 0.1 - 0.0025, rtol=1e-6)
+
+
+def test_with_a_share_of_one_it_is_adamw():
+    found = one_step(LayerwiseAdamW(0.01, 1.0, ["slow"], weight_decay=0.1))
+    plain = one_step(keras.optimizers.AdamW(0.01, weight_decay=0.1))
+    np.testing.assert_allclose(found, plain, rtol=1e-7)
+
+
+def test_backbone_rate_slows_the_backbone_and_leaves_the_rest(data):
+    pixels, train, validation = data
+    start = compiled.prepare(settings(), 0).classifier
+    before = {v.path: np.array(v) for v in start.trainable_variables}
+    moved = {}
+    for rate in (1.0, 0.01):
+        recipe = {"epochs": 1, "batch": 16, "steps_per_epoch": 1, "backbone_rate": rate}
+        recipe |= {"schedule": "constant", "weight_decay": 0.0}
+        fitted = fit(settings(training=recipe), pixels, train, validation, 0, best_weighted_f1)
+        moved[rate] = {
+            v.path: np.abs(np.array(v) - before[v.path]).max()
+            for v in fitted.classifier.trainable_variables
+        }
+    slow = backbone_paths(fitted.classifier)
+    assert {path.split("/")[0] for path in before if path not in slow} == {
+        "attention", "fc_1", "fc_1_norm", "fc_2", "fc_2_norm", "logits",
+    }  # fmt: skip
+    for path, whole in moved[1.0].items():
+        share = 0.01 if path in slow else 1.0
+        assert moved[0.01][path] == pytest.approx(share * whole, rel=0.02, abs=1e-7)
+    assert max(moved[1.0][path] for path in slow & set(before)) > 9e-4
+
+
+def test_the_plain_optimizer_stays_where_all_learn_alike():
+    assert type(compiled.prepare(settings(), 0).trainer.optimizer) is keras.optimizers.AdamW
 
 
 def test_order_follows_from_seed_and_epoch():
@@ -111,7 +325,7 @@ def test_imgaug_engine_changes_flagged_images_and_no_others():
     pixels = rng.integers(50, 200, (32, 16, 16, 3), np.uint8)
     labels = np.array([1] * 24 + [0] * 8)
     some = TrainingBatches(
-        pixels, np.arange(32), labels, batch=48, balanced=True, seed=0,
+        pixels, np.arange(32), labels, batch=48, sampling="balanced", seed=0,
         augmentation=Augmentation(policy="paper", target="minority", engine="imgaug"),
     )  # fmt: skip
     (images, flags), targets = some[0]
@@ -135,10 +349,10 @@ def test_training_learns_repeats_exactly_and_reuses_its_model(data):
     again = fit(settings(), pixels, train, validation, 0, best_weighted_f1)
     assert np.array_equal(predict_scores(again.logits, pixels, validation.rows), scores)
     assert again.classifier is first.classifier
-    for a, b in zip(first.history, again.history, strict=True):
-        assert {k: v for k, v in a.items() if k != "seconds"} == {
-            k: v for k, v in b.items() if k != "seconds"
-        }
+    assert again.history == first.history
+    assert np.array_equal(first.validation_scores, scores)
+    assert len(first.epoch_seconds) == len(first.history) == 3
+    assert first.refit_history == []
 
 
 def test_best_epoch_is_kept_and_patience_ends_training(data):
@@ -146,12 +360,12 @@ def test_best_epoch_is_kept_and_patience_ends_training(data):
     values = iter([0.5, 0.9, 0.6, 0.9, 0.7, 0.7])
     kept = []
 
-    def scripted(labels, scores):
+    def watched(labels, scores):
         kept.append(scores)
         return next(values)
 
     recipe = {"epochs": 20, "batch": 16, "patience": 3}
-    fitted = fit(settings(training=recipe), pixels, train, validation, 0, scripted)
+    fitted = fit(settings(training=recipe), pixels, train, validation, 0, watched)
     assert len(fitted.history) == 5  # best at 2, then three epochs without progress
     losses = [row["val_loss"] for row in fitted.history]
     best = 2 if losses[1] <= losses[3] else 4  # equal F1: the lower validation loss
@@ -164,25 +378,72 @@ def test_one_step_an_epoch_can_be_asked_for(data):
     pixels, train, validation = data
     recipe = {"epochs": 1, "batch": 16, "steps_per_epoch": 1}
     fit(settings(training=recipe), pixels, train, validation, 0, best_weighted_f1)
-    compiled = training._prepare(settings(training=recipe), 0)
-    assert int(compiled.trainer.optimizer.iterations) == 0
+    model = compiled.prepare(settings(training=recipe), 0)
+    assert int(model.trainer.optimizer.iterations) == 0
     fit(settings(training=recipe), pixels, train, validation, 0, best_weighted_f1)
-    assert int(compiled.trainer.optimizer.iterations) == 1
+    assert int(model.trainer.optimizer.iterations) == 1
 
 
 def test_a_loss_that_is_no_number_is_named(data, monkeypatch):
     pixels, train, validation = data
-    broken = training._prepare(settings(), 0).trainer
+    broken = compiled.prepare(settings(), 0).trainer
     result = type("History", (), {"history": {"loss": [float("nan")], "f1": [0.0]}})
     monkeypatch.setattr(type(broken), "fit", lambda *args, **kwargs: result)
     with pytest.raises(DataError, match="loss became nan in epoch 1"):
         fit(settings(), pixels, train, validation, 0, best_weighted_f1)
 
 
+def test_a_validation_loss_that_is_no_number_is_named(data, monkeypatch):
+    pixels, train, validation = data
+    monkeypatch.setattr(training, "predict", lambda *args: np.full((48, 2), np.nan, "float32"))
+    with pytest.raises(DataError, match="validation loss became nan in epoch 1"):
+        fit(settings(), pixels, train, validation, 0, best_weighted_f1)
+
+
+def test_scores_that_are_no_numbers_are_named(data):
+    pixels, _, validation = data
+    model = compiled.prepare(settings(), 0)
+    bias = model.logits.get_layer("logits").bias
+    bias.assign([np.nan, 0.0])
+    with pytest.raises(DataError, match="48 of 48 cells have a score that is not finite"):
+        predict_scores(model.logits, pixels, validation.rows)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        type("ResourceExhaustedError", (Exception,), {})("OOM when allocating"),
+        RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 8 bytes."),
+    ],
+)
+def test_want_of_memory_says_what_to_lower_and_lets_go_of_models(data, monkeypatch, error):
+    pixels, train, validation = data
+
+    def full(*args):
+        raise error
+
+    monkeypatch.setattr(training, "_train", full)
+    with pytest.raises(DataError, match=r"batches of 16; lower training.batch or pixels.size"):
+        fit(settings(), pixels, train, validation, 0, best_weighted_f1)
+    assert compiled._compile.cache_info().currsize == 0
+
+
+def test_other_errors_pass_as_they_are(data, monkeypatch):
+    pixels, train, validation = data
+
+    def broken(*args):
+        raise KeyError("watch")
+
+    monkeypatch.setattr(training, "_train", broken)
+    with pytest.raises(KeyError, match="watch"):
+        fit(settings(), pixels, train, validation, 0, best_weighted_f1)
+
+
 def test_cross_entropy_is_plain_and_focal_has_its_settings():
-    plain = training._prepare(settings(loss={"name": "cross_entropy"}), 0).loss.get_config()
+    plain = compiled.prepare(settings(loss={"name": "cross_entropy"}), 0).loss.get_config()
     assert (plain["gamma"], plain["alpha"]) == (0.0, [1.0, 1.0])
-    focal = training._prepare(settings(loss={"gamma": 1.5}), 0).loss.get_config()
+    focal = compiled.prepare(settings(loss={"gamma": 1.5}), 0).loss.get_config()
     assert (focal["gamma"], focal["alpha"]) == (1.5, [0.75, 0.25])
 
 
@@ -191,6 +452,7 @@ import numpy as np
 from lcc_utils.evaluation.metrics import best_weighted_f1
 from lcc_utils.nn.losses import FocalLoss
 from lcc_utils.nn.classifier import build_classifier, parameter_counts
+from lcc_utils.nn.schedules import LayerwiseAdamW
 from lcc_utils.nn.settings import ExperimentSettings
 from lcc_utils.nn.training import Cells, fit, predict_scores
 import keras
@@ -201,10 +463,10 @@ model = build_classifier("small_cnn", 32, weights="none")
 assert parameter_counts(model)["parameters_trainable"] == 387_434
 labels = np.tile([1, 1, 1, 0], 24)
 pixels = np.zeros((96, 32, 32, 3), np.uint8) + (100 * labels[:, None, None, None]).astype(np.uint8)
-recipe = {"epochs": 2, "batch": 16, "steps_per_epoch": 1}
+recipe = {"epochs": 2, "batch": 16, "steps_per_epoch": 1, "backbone_rate": 0.5}
 settings = ExperimentSettings(
     pixels={"size": 32}, model={"backbone": "small_cnn"}, training=recipe,
-    augmentation={"policy": "paper", "target": "all"},
+    augmentation={"policy": "stain", "target": "all"}, prediction={"views": 4},
 )
 cells = Cells(np.arange(96), labels)
 runs = []
@@ -212,6 +474,12 @@ for _ in range(2):
     fitted = fit(settings, pixels, cells, cells, 0, best_weighted_f1)
     runs.append(predict_scores(fitted.logits, pixels, cells.rows))
 assert np.isfinite(runs[0]).all() and np.array_equal(*runs)
+assert fitted.validation_scores.shape == (96,)
+slow = LayerwiseAdamW(0.01, 0.25, ["slow"], weight_decay=0.1)
+values = [keras.Variable(np.ones(3, "float32"), name=name) for name in ("slow", "fast")]
+slow.build(values)
+slow.apply([keras.ops.full((3,), 0.5) for _ in values], values)
+assert np.allclose([np.array(v)[0] for v in values], [0.99725, 0.989], atol=1e-6)
 print("steps", len(fitted.history))
 """
 

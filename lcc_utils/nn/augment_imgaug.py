@@ -19,6 +19,7 @@ if not hasattr(np, "sctypes"):
     }
 
 import imgaug.augmenters as iaa
+from skimage.color import hed_from_rgb, rgb_from_hed
 
 if TYPE_CHECKING:
     from lcc_utils.nn.augment import Policy
@@ -95,6 +96,8 @@ def _augmenters(
             )
         )
     colour = []
+    if policy.stain:
+        colour.append(_stain_jitter(policy.stain, edge_level))
     if policy.hue:
         # imgaug counts the colour circle as 255.
         colour.append(iaa.AddToHue((round(-255 * policy.hue), round(255 * policy.hue))))
@@ -133,6 +136,30 @@ def _contrast(image: np.ndarray, factor: float, edge_level: float) -> np.ndarray
     mean = (image * coverage).sum() / max(3.0 * coverage.sum(), 1.0)
     changed = factor * image + coverage * ((1.0 - factor) * mean)
     return np.rint(changed).clip(0, 255).astype(np.uint8)
+
+
+def _stain_jitter(width: float, edge_level: float) -> iaa.Augmenter:
+    """Change the concentrations of haematoxylin, eosin and DAB, each on its own."""
+
+    def change(images, random_state, _parents, _hooks):
+        factors = random_state.uniform(1.0 - width, 1.0 + width, size=(len(images), 3))
+        shifts = random_state.uniform(-width, width, size=(len(images), 3))
+        draws = zip(images, factors, shifts, strict=True)
+        return [_stained(*draw, edge_level) for draw in draws]
+
+    return iaa.Lambda(func_images=change)
+
+
+def _stained(
+    image: np.ndarray, factors: np.ndarray, shifts: np.ndarray, edge_level: float
+) -> np.ndarray:
+    coverage = _coverage(image, edge_level)
+    # The rim fades into the ground: change the colour before fading, then fade it as it was.
+    levels = image / np.maximum(coverage, 1.0 / edge_level)
+    stains = -np.log(np.maximum(levels, 1.0) / 255.0) @ hed_from_rgb.astype(np.float32)
+    stains = (stains * factors + shifts).astype(np.float32)
+    changed = 255.0 * np.exp(-(stains @ rgb_from_hed.astype(np.float32)))
+    return np.rint(coverage * changed.clip(0, 255)).astype(np.uint8)
 
 
 def _coverage(image: np.ndarray, edge_level: float) -> np.ndarray:

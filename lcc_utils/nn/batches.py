@@ -7,16 +7,19 @@ from typing import Any
 import keras
 import numpy as np
 
+from lcc_utils.errors import RequestError
 from lcc_utils.nn.augment import augment_on_cpu
 from lcc_utils.nn.settings import Augmentation
 
 
 class TrainingBatches(keras.utils.PyDataset):
-    """Shuffled, optionally class-balanced batches of full size.
+    """Shuffled batches of full size, with classes and subjects as often as asked for.
 
-    An epoch holds every training cell once; balanced sampling repeats cells of the
-    smaller class, in random order, until both classes are of one size. Each item is
-    ``((images, flags), targets)``: pixels 0 to 255 ``(batch, size, size, 3)``, which
+    Natural sampling: an epoch holds every training cell once. Balanced: cells of the smaller
+    class are repeated, in random order, until both classes are of one size. Subject: an epoch
+    is as long as a balanced one; within a class every subject is drawn equally often (to
+    within one draw), its cells in random order, each once before any comes again. Each item
+    is ``((images, flags), targets)``: pixels 0 to 255 ``(batch, size, size, 3)``, which
     images the device shall augment ``(batch,)``, and one-hot classes ``(batch, 2)``.
 
     Parameters
@@ -27,14 +30,21 @@ class TrainingBatches(keras.utils.PyDataset):
         Rows of the training cells in ``pixels`` and their classes, 0 HEM and 1 ALL.
     batch
         Cells in a batch; what does not fill a batch is left to another epoch.
-    balanced
-        Whether the smaller class is repeated.
+    sampling
+        ``balanced``, ``natural`` or ``subject``.
     augmentation
         Policy, target and engine.
     seed
         Seed of order, repetition and CPU augmentation.
     steps
         Batches in an epoch, if fewer than the data gives.
+    subjects
+        Subject of each training cell; sampling by subject needs them.
+
+    Raises
+    ------
+    RequestError
+        If sampling is by subject, and subjects are not given.
     """
 
     def __init__(
@@ -44,14 +54,22 @@ class TrainingBatches(keras.utils.PyDataset):
         labels: np.ndarray,
         *,
         batch: int,
-        balanced: bool,
+        sampling: str,
         augmentation: Augmentation,
         seed: int,
         steps: int | None = None,
+        subjects: np.ndarray | None = None,
     ) -> None:
         super().__init__()
+        if sampling == "subject" and subjects is None:
+            raise RequestError(
+                "training.sampling is subject, but the subjects of the training cells are not "
+                "given; give Cells their subjects, or set training.sampling to balanced."
+            )
         self._pixels, self._rows, self._labels = pixels, rows, labels
-        self._batch, self._balanced, self._seed = batch, balanced, seed
+        self._batch, self._seed = batch, seed
+        self._balanced = sampling != "natural"
+        self._subjects = np.asarray(subjects) if sampling == "subject" else None
         self._augmentation = augmentation
         self._augmented = _augmented_cells(labels, augmentation)
         self._limit = steps
@@ -61,7 +79,10 @@ class TrainingBatches(keras.utils.PyDataset):
         """Draw the order of an epoch; it depends on the seed and the epoch alone."""
         self._epoch = epoch
         self._order, self._repeat = _epoch_order(
-            self._labels, self._balanced, np.random.default_rng([self._seed, epoch])
+            self._labels,
+            self._balanced,
+            self._subjects,
+            np.random.default_rng([self._seed, epoch]),
         )
 
     def __len__(self) -> int:
@@ -90,11 +111,24 @@ class TrainingBatches(keras.utils.PyDataset):
 
 
 class PredictionBatches(keras.utils.PyDataset):
-    """Cells in order, for prediction: pixels ``(batch, size, size, 3)``."""
+    """Cells in order, for prediction: pixels ``(batch, size, size, 3)``.
 
-    def __init__(self, pixels: np.ndarray, rows: np.ndarray, batch: int) -> None:
+    Parameters
+    ----------
+    pixels
+        Array of all cells, uint8 ``(n, size, size, 3)``; rows are read batch by batch.
+    rows
+        Rows of the cells.
+    batch
+        Cells in a batch; the last may be smaller.
+    view
+        How each image is turned: by 0 to 3 quarters for views 0 to 3; the same, then
+        mirrored, for views 4 to 7. Turning moves pixels and changes none.
+    """
+
+    def __init__(self, pixels: np.ndarray, rows: np.ndarray, batch: int, view: int = 0) -> None:
         super().__init__()
-        self._pixels, self._rows, self._batch = pixels, rows, batch
+        self._pixels, self._rows, self._batch, self._view = pixels, rows, batch, view
 
     def __len__(self) -> int:
         """Return the number of batches."""
@@ -103,24 +137,53 @@ class PredictionBatches(keras.utils.PyDataset):
     def __getitem__(self, index: int) -> Any:
         """Return batch ``index``."""
         rows = self._rows[index * self._batch : (index + 1) * self._batch]
-        return self._pixels[rows].astype("float32")
+        images = np.rot90(self._pixels[rows], self._view % 4, axes=(1, 2))
+        if self._view >= 4:
+            images = images[:, :, ::-1]
+        return images.astype("float32", order="C")
 
 
 def _epoch_order(
-    labels: np.ndarray, balanced: bool, rng: np.random.Generator
+    labels: np.ndarray, balanced: bool, subjects: np.ndarray | None, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Positions of an epoch's cells, and how often each has come before in it."""
     counts = np.bincount(labels, minlength=2)
-    target = counts.max() if balanced else None
-    positions, repeats = [], []
+    drawn = []
     for label in (0, 1):
         own = np.flatnonzero(labels == label)
-        wanted = len(own) if target is None else target
-        rounds = -(-wanted // len(own)) if len(own) else 0
-        positions.append(np.concatenate([rng.permutation(own) for _ in range(rounds)])[:wanted])
-        repeats.append(np.repeat(np.arange(rounds), len(own))[:wanted])
-    order = rng.permutation(sum(len(p) for p in positions))
-    return np.concatenate(positions)[order], np.concatenate(repeats)[order]
+        wanted = counts.max() if balanced else len(own)
+        if subjects is None:
+            drawn.append(_in_rounds(own, wanted, rng))
+        else:
+            drawn += _by_subject(own, subjects[own], wanted, rng)
+    positions, repeats = (np.concatenate(parts) for parts in zip(*drawn, strict=True))
+    order = rng.permutation(len(positions))
+    return positions[order], repeats[order]
+
+
+def _by_subject(
+    own: np.ndarray, subjects: np.ndarray, wanted: int, rng: np.random.Generator
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Draw so many cells of a class in equal shares; chance deals out what is left over."""
+    names = np.unique(subjects)
+    if not len(names):
+        return []
+    shares = np.full(len(names), wanted // len(names))
+    shares[rng.permutation(len(names))[: wanted % len(names)]] += 1
+    return [
+        _in_rounds(own[subjects == name], share, rng)
+        for name, share in zip(names, shares, strict=True)
+    ]
+
+
+def _in_rounds(
+    own: np.ndarray, wanted: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw all cells in random order, then again in another, until there are enough."""
+    rounds = -(-wanted // len(own)) if len(own) else 0
+    order = [rng.permutation(own) for _ in range(rounds)]
+    positions = np.concatenate([own[:0], *order])[:wanted]
+    return positions, np.repeat(np.arange(rounds), len(own))[:wanted]
 
 
 def _augmented_cells(labels: np.ndarray, augmentation: Augmentation) -> np.ndarray:

@@ -19,6 +19,8 @@ from lcc_utils.nn.blocks import SqueezeExcite
 
 CLASSES = ("HEM", "ALL")
 SCRATCH_MOMENTUM = 0.9
+# Every layer with weights that does not belong to the backbone.
+HEAD = ("attention", "fc_1", "fc_1_norm", "fc_2", "fc_2_norm", "logits")
 
 
 def build_classifier(
@@ -95,6 +97,16 @@ def parameter_counts(model: keras.Model) -> dict[str, int]:
     trainable = sum(math.prod(v.shape) for v in model.trainable_weights)
     total = sum(math.prod(v.shape) for v in model.weights)
     return {"parameters_trainable": trainable, "parameters_total": total}
+
+
+def backbone_paths(classifier: keras.Model) -> frozenset[str]:
+    """Return the paths of the backbone's weights; attention and head have the others."""
+    return frozenset(
+        weight.path
+        for layer in classifier.layers
+        if layer.name not in HEAD
+        for weight in layer.weights
+    )
 
 
 def weights_path(name: str) -> Path:

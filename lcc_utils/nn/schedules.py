@@ -1,8 +1,9 @@
-"""The one-cycle learning rate, by step."""
+"""Learning rates: by step, and by part of the network."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -79,6 +80,67 @@ class Constant(keras.optimizers.schedules.LearningRateSchedule):
     def get_config(self) -> dict[str, Any]:
         """Return what is needed to build the schedule again."""
         return {"peak": float(self.peak.numpy())}
+
+
+@keras.saving.register_keras_serializable(package="lcc_utils")
+class LayerwiseAdamW(keras.optimizers.Adam):
+    """AdamW in which some variables learn at a share of the rate.
+
+    The weight decay of a variable follows its rate, as it does in AdamW: with rate r, share
+    s and decay d, a step first takes away ``s r d`` of it, then moves it as Adam does with
+    rate ``s r``.
+
+    Parameters
+    ----------
+    learning_rate
+        A rate, or a schedule.
+    share
+        Share of the rate, above 0 and up to 1.
+    slow
+        Paths of the variables that it holds for; the others learn at the whole rate.
+    weight_decay
+        As in AdamW.
+    **kwargs
+        Passed on to ``keras.optimizers.Adam``.
+
+    Notes
+    -----
+    Source: Loshchilov and Hutter, "Decoupled Weight Decay Regularization" (2019), algorithm
+    2; for rates by layer, Howard and Ruder, "Universal Language Model Fine-tuning for Text
+    Classification" (2018), section 3.2.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any,
+        share: float,
+        slow: Iterable[str],
+        weight_decay: float = 0.0,
+        name: str = "layerwise_adamw",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(learning_rate, name=name, **kwargs)
+        self.share, self.slow, self.decay = share, frozenset(slow), weight_decay
+
+    def build(self, variables: Any) -> None:
+        """Learn which variables there are; their order decides which share is whose."""
+        super().build(variables)
+        self._shares = tuple(self.share if v.path in self.slow else 1.0 for v in variables)
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Move one variable by its own rate."""
+        rate = learning_rate * self._shares[self._get_variable_index(variable)]
+        self.assign_sub(variable, variable * ops.cast(rate * self.decay, variable.dtype))
+        super().update_step(gradient, variable, rate)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what is needed to build the optimizer again."""
+        return {
+            **super().get_config(),
+            "share": self.share,
+            "slow": sorted(self.slow),
+            "weight_decay": self.decay,
+        }
 
 
 def _cosine(start: Any, end: Any, share: Any) -> Any:

@@ -6,10 +6,12 @@ an experiment; what does not change a result (jobs, paths, hardware) is kept els
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from lcc_utils.classical.models import CLASSICAL
+from lcc_utils.errors import RequestError
 from lcc_utils.nn.backbones import backbone
 
 Positive = Annotated[int, Field(gt=0)]
@@ -29,12 +31,13 @@ class Pixels(Settings):
 
 
 class Model(Settings):
-    """Backbone, initialisation and attention."""
+    """Backbone, initialisation and attention; or a classical model, by its name alone."""
 
-    backbone: str
+    backbone: str = Field(description="a network of nn.backbones, or a name in CLASSICAL")
     weights: Literal["none", "imagenet"] = "none"
     attention: bool = Field(True, description="squeeze-and-excitation on the last feature map")
     reduction: Positive = 16
+    frozen: bool = Field(False, description="the backbone stays as it is; a linear head learns")
 
 
 class Loss(Settings):
@@ -48,7 +51,7 @@ class Loss(Settings):
 class Augmentation(Settings):
     """Which images are changed while training, how, and by which engine."""
 
-    policy: Literal["none", "paper", "comprehensive"] = "paper"
+    policy: Literal["none", "paper", "comprehensive", "stain"] = "paper"
     target: Literal["minority", "all"] = "minority"
     engine: Literal["keras", "imgaug"] = "keras"
 
@@ -59,8 +62,10 @@ class Training(Settings):
     epochs: Positive
     batch: Positive
     steps_per_epoch: Positive | None = Field(None, description="stop an epoch after so many")
-    sampling: Literal["balanced", "natural"] = Field(
-        "balanced", description="balanced repeats the minority class to the majority's size"
+    sampling: Literal["balanced", "natural", "subject"] = Field(
+        "balanced",
+        description="balanced repeats the minority class to the majority's size; subject also "
+        "draws every subject of a class equally often",
     )
     schedule: Literal["onecycle", "constant"] = "onecycle"
     learning_rate: float = Field(1e-3, gt=0, description="peak of onecycle, or the constant")
@@ -68,6 +73,22 @@ class Training(Settings):
     clip_norm: float = Field(1.0, gt=0, description="global norm of the gradient")
     patience: Positive = Field(10, description="epochs without progress before stopping")
     min_delta: float = Field(0.002, ge=0, description="progress: gain in validation weighted F1")
+    refit: bool = Field(
+        False,
+        description="train again from the start on training and validation cells together, for "
+        "as many epochs; the threshold stays that of the first training",
+    )
+    backbone_rate: float = Field(
+        1.0, gt=0, le=1, description="the backbone's learning rate as a share of the head's"
+    )
+
+
+class Prediction(Settings):
+    """How cells are scored."""
+
+    views: Literal[1, 4, 8] = Field(
+        1, description="scores averaged over quarter turns (4), and their mirror images (8)"
+    )
 
 
 class ExperimentSettings(Settings):
@@ -78,9 +99,34 @@ class ExperimentSettings(Settings):
     loss: Loss = Loss()
     augmentation: Augmentation = Augmentation()
     training: Training
+    prediction: Prediction = Prediction()
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+
+    @property
+    def classical(self) -> bool:
+        """Whether the model is a classical one, on measured features instead of pixels."""
+        return self.model.backbone in CLASSICAL
+
+    def relevant(self) -> dict[str, Any]:
+        """Return the settings that can change the result of this model, and no others."""
+        values = self.model_dump(mode="json")
+        if not (self.classical or self.model.frozen):
+            return values
+        kept = ("model",) if self.classical else ("pixels", "model", "prediction", "precision")
+        relevant = {name: values[name] for name in kept}
+        if self.classical:
+            relevant["model"] = {"backbone": self.model.backbone}
+        return relevant | {"training": {"refit": self.training.refit}}
 
     @model_validator(mode="after")
     def _backbone_takes_these_images(self) -> ExperimentSettings:
-        backbone(self.model.backbone, size=self.pixels.size, weights=self.model.weights)
+        if not self.classical:
+            try:
+                backbone(self.model.backbone, size=self.pixels.size, weights=self.model.weights)
+            except RequestError as error:
+                raise RequestError(
+                    f"{error} Classical models are {', '.join(CLASSICAL)}."
+                    if "not known" in str(error)
+                    else str(error)
+                ) from error
         return self

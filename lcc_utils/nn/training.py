@@ -3,32 +3,43 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 
 import keras
 import numpy as np
-from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
 from lcc_utils.errors import DataError
-from lcc_utils.nn.augment import Augmentation
-from lcc_utils.nn.batches import PredictionBatches, TrainingBatches
-from lcc_utils.nn.classifier import build_classifier, logits_model, parameter_counts
-from lcc_utils.nn.losses import FocalLoss
-from lcc_utils.nn.schedules import Constant, OneCycle
-from lcc_utils.nn.settings import ExperimentSettings, Model
+from lcc_utils.nn.batches import TrainingBatches
+from lcc_utils.nn.classifier import parameter_counts
+from lcc_utils.nn.compiled import Compiled, out_of_memory_named, prepare
+from lcc_utils.nn.prediction import predict, predict_scores, scores_of
+from lcc_utils.nn.settings import ExperimentSettings, Training
 
-PREDICTION_BATCH = 128
+__all__ = ["Cells", "Fitted", "fit", "predict_scores"]
+
+OnEpoch = Callable[[dict[str, float]], None]
+WeightedF1 = Callable[[np.ndarray, np.ndarray], float]
 
 
 @dataclass(frozen=True)
 class Cells:
-    """Rows of some cells in the array of pixels, and their classes (0 HEM, 1 ALL)."""
+    """Some cells: rows in the array of pixels, classes (0 HEM, 1 ALL), and subjects if known."""
 
     rows: np.ndarray
     labels: np.ndarray
+    subjects: np.ndarray | None = None
+
+    def __add__(self, other: Cells) -> Cells:
+        """Return both sets of cells together; subjects are known if both know theirs."""
+        known = self.subjects is not None and other.subjects is not None
+        return Cells(
+            np.concatenate([self.rows, other.rows]),
+            np.concatenate([self.labels, other.labels]),
+            np.concatenate([self.subjects, other.subjects]) if known else None,
+        )
 
 
 @dataclass(frozen=True)
@@ -38,21 +49,34 @@ class Fitted:
     Attributes
     ----------
     classifier, logits
-        The model with the weights of its best epoch, and the same layers ending before
-        the softmax. Both are reused by the next training of the same architecture: take
-        what is needed from them before that.
+        The model with the weights of its best epoch or, after a refit, of the refit's last;
+        and the same layers ending before the softmax. Both are reused by the next training
+        of the same architecture: take what is needed from them before that.
     history
-        One dict an epoch: ``epoch, loss, f1, val_loss, val_f1, val_auc, learning_rate,
-        seconds``; ``f1`` is over the batches as trained on, augmented and balanced.
+        One dict an epoch of the training that was watched on validation: ``epoch, loss, f1,
+        val_loss, val_f1, val_auc, learning_rate``; ``f1`` is over the batches as trained on,
+        augmented and balanced.
+    refit_history
+        The same of the refit, without what is measured on validation; empty without one.
+    epoch_seconds
+        Time of each epoch, those of the refit last.
     best_epoch
-        The epoch whose weights were kept, counted from 1.
+        The epoch with the best validation, counted from 1.
+    parameters
+        ``parameters_trainable`` and ``parameters_total``.
+    validation_scores
+        P(ALL) of the validation cells in their order, float64 ``(n,)``, from the best epoch,
+        which has not been trained on them; the refit changes nothing here.
     """
 
     classifier: keras.Model
     logits: keras.Model
     history: list[dict[str, float]]
+    refit_history: list[dict[str, float]]
+    epoch_seconds: list[float]
     best_epoch: int
     parameters: dict[str, int]
+    validation_scores: np.ndarray
 
 
 def fit(
@@ -61,14 +85,16 @@ def fit(
     training: Cells,
     validation: Cells,
     seed: int,
-    weighted_f1: Callable[[np.ndarray, np.ndarray], float],
-    on_epoch: Callable[[dict[str, float]], None] | None = None,
+    weighted_f1: WeightedF1,
+    on_epoch: OnEpoch | None = None,
 ) -> Fitted:
-    """Train a classifier and return it at its best epoch.
+    """Train a classifier and return it at its best epoch, or refitted on all its cells.
 
     AdamW, the schedule of the settings by optimizer step, gradient clipped by its global
     norm, early stopping on validation weighted F1. The epoch with the highest validation
-    F1 is kept; of equals, the one of lower validation loss.
+    F1 is kept; of equals, the one of lower validation loss. A refit starts again from the
+    same initial state and trains on training and validation cells for all epochs of the
+    settings, whichever was the best: the schedule makes the last one the end of a training.
 
     Parameters
     ----------
@@ -83,163 +109,160 @@ def fit(
     weighted_f1
         What is watched on validation: takes labels and scores, returns 0 to 1.
     on_epoch
-        Called with each row of the history.
+        Called with each row of the history, and of the refit's.
 
     Raises
     ------
+    RequestError
+        If sampling is by subject and the subjects of the cells are not given.
     DataError
-        If the loss is not finite, with the epoch and what to change.
+        If a loss or score is not finite, or memory does not suffice; with what to change.
     """
-    prepared = _prepare(settings, seed)
-    recipe = settings.training
-    batches = TrainingBatches(
-        pixels,
-        training.rows,
-        training.labels,
-        batch=recipe.batch,
-        balanced=recipe.sampling == "balanced",
-        augmentation=settings.augmentation,
-        seed=seed,
-        steps=recipe.steps_per_epoch,
-    )
-    prepared.schedule.assign(recipe.learning_rate, recipe.epochs * len(batches))
-    history: list[dict[str, float]] = []
-    best = _Best(recipe.patience, recipe.min_delta)
-    for epoch in range(recipe.epochs):
-        start = time.perf_counter()
-        row = {"epoch": epoch + 1, **_train(prepared, batches, epoch)}
-        row |= _validate(prepared, pixels, validation, weighted_f1)
-        row["learning_rate"] = float(prepared.schedule(prepared.trainer.optimizer.iterations))
-        row["seconds"] = time.perf_counter() - start
-        history.append(row)
-        if on_epoch:
-            on_epoch(row)
-        if best.seen(row, prepared.classifier):
+    with out_of_memory_named(settings):
+        course, best = _Course(on_epoch), _Best(settings.training)
+        model = _search(settings, pixels, training, validation, seed, weighted_f1, course, best)
+        scores = predict_scores(model.logits, pixels, validation.rows, settings.prediction.views)
+        again = _Course(on_epoch)
+        if settings.training.refit:
+            model = _refit(settings, pixels, training + validation, seed, again)
+        return Fitted(
+            model.classifier,
+            model.logits,
+            course.rows,
+            again.rows,
+            course.seconds + again.seconds,
+            best.epoch,
+            parameter_counts(model.classifier),
+            scores,
+        )
+
+
+def _search(
+    settings: ExperimentSettings,
+    pixels: np.ndarray,
+    training: Cells,
+    validation: Cells,
+    seed: int,
+    weighted_f1: WeightedF1,
+    course: _Course,
+    best: _Best,
+) -> Compiled:
+    """Train, watched on validation, and return the model with the weights of its best epoch."""
+    model, batches = _start(settings, pixels, training, seed)
+    for epoch in range(settings.training.epochs):
+        with course.timed():
+            row = {"epoch": epoch + 1, **_train(model, batches, epoch, f"epoch {epoch + 1}")}
+            row |= _validate(model, pixels, validation, weighted_f1, epoch)
+            row["learning_rate"] = _rate(model)
+        course.add(row)
+        if best.seen(row, model.classifier):
             break
-    prepared.classifier.set_weights(best.weights)
-    parameters = parameter_counts(prepared.classifier)
-    return Fitted(prepared.classifier, prepared.logits, history, best.epoch, parameters)
-
-
-def predict_scores(logits: keras.Model, pixels: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return P(ALL) of some cells, float64 ``(n,)``, from a model that ends in logits."""
-    return _scores(_logits(logits, pixels, rows))
-
-
-@dataclass(frozen=True)
-class _Compiled:
-    """A compiled model that several trainings use, one after the other."""
-
-    classifier: keras.Model
-    logits: keras.Model
-    trainer: keras.Model
-    loss: FocalLoss
-    schedule: OneCycle | Constant
-
-
-def _prepare(settings: ExperimentSettings, seed: int) -> _Compiled:
-    """Return a compiled model in the state of a new one with this seed."""
-    recipe = settings.training
-    # What runs in the compiled step; imgaug runs before it.
-    on_device = settings.augmentation.engine == "keras"
-    policy = settings.augmentation.policy if on_device else "none"
-    architecture = (settings.model, settings.pixels.size, policy, settings.precision)
-    # JAX bakes the values of loss and schedule into the compiled step; TensorFlow does not.
-    compiled = _compile.__wrapped__ if keras.backend.backend() == "jax" else _compile
-    model = compiled(architecture, recipe.schedule, recipe.weight_decay, recipe.clip_norm)
-    for old, new in zip(
-        model.trainer.variables, _build(*architecture, seed)[2].variables, strict=True
-    ):
-        old.assign(new)
-    for variable in model.trainer.optimizer.variables:
-        variable.assign(keras.ops.zeros(variable.shape, variable.dtype))
-    plain = settings.loss.name == "cross_entropy"
-    model.loss.assign(
-        0.0 if plain else settings.loss.gamma, (1.0, 1.0) if plain else settings.loss.alpha
-    )
+    model.classifier.set_weights(best.weights)
     return model
 
 
-@lru_cache(maxsize=4)
-def _compile(
-    architecture: tuple[Model, int, str, str],
-    schedule_name: str,
-    weight_decay: float,
-    clip_norm: float,
-) -> _Compiled:
-    """Build and compile once; tracing the first step costs more than many a training."""
-    classifier, logits, trainer = _build(*architecture, seed=0)
-    loss = FocalLoss(from_logits=True)
-    schedule = OneCycle(1e-3, 2) if schedule_name == "onecycle" else Constant(1e-3)
-    trainer.compile(
-        optimizer=keras.optimizers.AdamW(
-            schedule, weight_decay=weight_decay, global_clipnorm=clip_norm
-        ),
-        loss=loss,
-        metrics=[keras.metrics.F1Score(average="weighted", name="f1")],
-        # TensorFlow cannot compile the rotation with XLA, and on a CPU XLA is slower anyway.
-        jit_compile=keras.backend.backend() == "jax",
-    )
-    trainer.optimizer.build(trainer.trainable_variables)
-    return _Compiled(classifier, logits, trainer, loss, schedule)
+def _refit(
+    settings: ExperimentSettings, pixels: np.ndarray, cells: Cells, seed: int, course: _Course
+) -> Compiled:
+    """Train on all cells for all epochs, and return the model as the last one leaves it."""
+    model, batches = _start(settings, pixels, cells, seed)
+    for epoch in range(settings.training.epochs):
+        with course.timed():
+            row = _train(model, batches, epoch, f"epoch {epoch + 1} of the refit")
+        course.add({"epoch": epoch + 1, **row, "learning_rate": _rate(model)})
+    return model
 
 
-def _build(
-    model: Model, size: int, policy: str, precision: str, seed: int
-) -> tuple[keras.Model, keras.Model, keras.Model]:
-    """Return the classifier, the same ending in logits, and the same behind augmentation."""
-    classifier = build_classifier(
-        model.backbone,
-        size,
-        attention=model.attention,
-        reduction=model.reduction,
-        weights=model.weights,
-        precision=precision,
+def _start(
+    settings: ExperimentSettings, pixels: np.ndarray, cells: Cells, seed: int
+) -> tuple[Compiled, TrainingBatches]:
+    """Return a model in its initial state, and the batches that it will be trained on."""
+    recipe = settings.training
+    batches = TrainingBatches(
+        pixels,
+        cells.rows,
+        cells.labels,
+        batch=recipe.batch,
+        sampling=recipe.sampling,
+        augmentation=settings.augmentation,
         seed=seed,
+        steps=recipe.steps_per_epoch,
+        subjects=cells.subjects,
     )
-    logits = logits_model(classifier)
-    images, flags = keras.Input((size, size, 3), name="image"), keras.Input((), name="flag")
-    augmented = Augmentation(policy, seed=seed, name="augmentation")(images, flags)
-    trainer = keras.Model([images, flags], logits(augmented), name="trainer")
-    return classifier, logits, trainer
+    model = prepare(settings, seed)
+    model.schedule.assign(recipe.learning_rate, recipe.epochs * len(batches))
+    return model, batches
 
 
-def _train(model: _Compiled, batches: TrainingBatches, epoch: int) -> dict[str, float]:
+def _train(model: Compiled, batches: TrainingBatches, epoch: int, name: str) -> dict[str, float]:
     """Train for one epoch; loss and weighted F1 over the batches as trained on."""
     batches.start_epoch(epoch)
     # Without shuffle=False, Keras reorders the batches by a random state that is not ours.
     logs = model.trainer.fit(
         batches, epochs=epoch + 1, initial_epoch=epoch, shuffle=False, verbose=0
     ).history
-    loss = float(logs["loss"][0])
-    if not np.isfinite(loss):
-        raise DataError(
-            f"The loss became {loss} in epoch {epoch + 1}; lower training.learning_rate, or set "
-            "precision to float32."
-        )
-    return {"loss": loss, "f1": float(logs["f1"][0])}
+    return {"loss": _finite(float(logs["loss"][0]), "loss", name), "f1": float(logs["f1"][0])}
 
 
 def _validate(
-    model: _Compiled,
+    model: Compiled,
     pixels: np.ndarray,
     cells: Cells,
-    weighted_f1: Callable[[np.ndarray, np.ndarray], float],
+    weighted_f1: WeightedF1,
+    epoch: int,
 ) -> dict[str, float]:
-    logits = _logits(model.logits, pixels, cells.rows)
-    scores = _scores(logits)
+    logits = predict(model.logits, pixels, cells.rows)
+    loss = float(model.loss(np.eye(2, dtype="float32")[cells.labels], logits))
+    _finite(loss, "validation loss", f"epoch {epoch + 1}")
+    scores = scores_of(logits)
     return {
-        "val_loss": float(model.loss(np.eye(2, dtype="float32")[cells.labels], logits)),
+        "val_loss": loss,
         "val_f1": weighted_f1(cells.labels, scores),
         "val_auc": float(roc_auc_score(cells.labels, scores)),
     }
 
 
+def _rate(model: Compiled) -> float:
+    """Return the learning rate of the next step."""
+    return float(model.schedule(model.trainer.optimizer.iterations))
+
+
+def _finite(value: float, what: str, when: str) -> float:
+    if not np.isfinite(value):
+        raise DataError(
+            f"The {what} became {value} in {when}; lower training.learning_rate, or set "
+            "precision to float32."
+        )
+    return value
+
+
+class _Course:
+    """The rows of a training as they come, and the time that each epoch took."""
+
+    def __init__(self, on_epoch: OnEpoch | None) -> None:
+        self._on_epoch = on_epoch
+        self.rows: list[dict[str, float]] = []
+        self.seconds: list[float] = []
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Take the time of an epoch."""
+        start = time.perf_counter()
+        yield
+        self.seconds.append(time.perf_counter() - start)
+
+    def add(self, row: dict[str, float]) -> None:
+        """Take note of an epoch, and tell whoever listens."""
+        self.rows.append(row)
+        if self._on_epoch:
+            self._on_epoch(row)
+
+
 class _Best:
     """The best epoch so far, and whether waiting for a better one has been long enough."""
 
-    def __init__(self, patience: int, min_delta: float) -> None:
-        self._patience, self._min_delta = patience, min_delta
+    def __init__(self, recipe: Training) -> None:
+        self._patience, self._min_delta = recipe.patience, recipe.min_delta
         self._rank = (-np.inf, -np.inf)
         self._progress, self._waited = -np.inf, 0
         self.epoch, self.weights = 0, []
@@ -255,12 +278,3 @@ class _Best:
         else:
             self._waited += 1
         return self._waited >= self._patience
-
-
-def _logits(logits: keras.Model, pixels: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    return logits.predict(PredictionBatches(pixels, rows, PREDICTION_BATCH), verbose=0)
-
-
-def _scores(logits: np.ndarray) -> np.ndarray:
-    """P(ALL) from the two logits, in double precision."""
-    return expit(logits[:, 1].astype("float64") - logits[:, 0].astype("float64"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import tempfile
@@ -10,7 +11,9 @@ from pathlib import Path
 import nbformat
 import yaml
 
+from lcc_utils.data.cache import write_atomic
 from lcc_utils.errors import DataError, RequestError
+from lcc_utils.pipeline.attempt import has_result
 from lcc_utils.pipeline.book_notebooks import (
     executed,
     failures,
@@ -19,9 +22,13 @@ from lcc_utils.pipeline.book_notebooks import (
     without_paths,
 )
 from lcc_utils.pipeline.book_pages import front_page, read_run, write_json, write_pages
+from lcc_utils.pipeline.gather import read_plan
+from lcc_utils.pipeline.store import EXPERIMENT_FILES, read_json, write_pack
 
 _RESULTS = ("run.json", "cells.csv", "experiments", "tables", "figures")
-_EXPERIMENT_FILES = ("predictions.csv", "history.csv", "experiment.json")
+_OPTIONAL = ("failures.json",)
+# A variant of a study with more experiments than this is kept as one archive.
+_PACKED = 20
 
 
 def publish(run_dir: str | Path, repo: str | Path, *, claims: str = "") -> list[Path]:
@@ -63,15 +70,20 @@ def publish(run_dir: str | Path, repo: str | Path, *, claims: str = "") -> list[
             notebook = read_notebook(path)
             paths = _machine_paths(run_dir, repo, run, notebook)
             nbformat.write(published(notebook, paths), str(new / "chapters" / path.name))
-        _copy_results(run_dir, new)
-        clean = without_paths(run, _machine_paths(run_dir, repo, run))
+        machine = _machine_paths(run_dir, repo, run)
+        _copy_results(run_dir, new, machine)
+        clean = without_paths(run, machine)
         write_json(new / "run.json", clean)
         write_pages(new, clean, front_page(new, claims))
         targets = {repo / "results" / name: new / name for name in _RESULTS}
+        gone = [name for name in _OPTIONAL if not (new / name).exists()]
+        targets |= {repo / "results" / n: new / n for n in _OPTIONAL if n not in gone}
         targets |= {
             repo / "book" / name: new / name for name in ("chapters", "edition.json", "index.md")
         }
         replace_all(targets, Path(work) / "old")
+        for name in gone:
+            (repo / "results" / name).unlink(missing_ok=True)
     return list(targets)
 
 
@@ -122,22 +134,46 @@ def publishable(run_dir: Path, repo: Path) -> list[Path]:
     return notebooks
 
 
-def _copy_results(run_dir: Path, new: Path) -> None:
+def _copy_results(run_dir: Path, new: Path, machine: dict[str, str]) -> None:
     missing = [name for name in _RESULTS if not (run_dir / name).exists()]
     if missing:
         raise DataError(f"{run_dir} lacks {', '.join(missing)}. Complete it with --resume.")
     shutil.copy2(run_dir / "cells.csv", new / "cells.csv")
-    for name in ("tables", "figures"):
-        shutil.copytree(run_dir / name, new / name, ignore=shutil.ignore_patterns(".*"))
+    shutil.copytree(run_dir / "figures", new / "figures", ignore=shutil.ignore_patterns(".*"))
+    (new / "tables").mkdir()
+    texts = [*sorted((run_dir / "tables").glob("[!.]*.csv")), *(run_dir / n for n in _OPTIONAL)]
+    for path in (path for path in texts if path.exists()):
+        # A reason why an experiment failed may name a file of the machine.
+        target = new / path.relative_to(run_dir)
+        write_atomic(target, without_paths(path.read_text(encoding="utf-8"), machine))
     (new / "experiments").mkdir()
-    for experiment in sorted(path for path in (run_dir / "experiments").iterdir() if path.is_dir()):
-        files = [experiment / name for name in _EXPERIMENT_FILES]
-        absent = [path.name for path in files if not path.is_file()]
-        if absent:
-            raise DataError(f"{experiment} lacks {', '.join(absent)}. Complete it with --resume.")
-        (new / "experiments" / experiment.name).mkdir()
-        for path in files:
-            shutil.copy2(path, new / "experiments" / experiment.name / path.name)
+    for name, keys in _groups(run_dir).items():
+        folders = [run_dir / "experiments" / key for key in keys]
+        for folder in folders:
+            absent = [file for file in EXPERIMENT_FILES if not (folder / file).is_file()]
+            if absent:
+                raise DataError(f"{folder} lacks {', '.join(absent)}. Complete it with --resume.")
+        if len(folders) > _PACKED:
+            write_pack(new / "experiments" / f"{name}.zip", folders)
+            continue
+        for folder in folders:
+            (new / "experiments" / folder.name).mkdir()
+            for file in EXPERIMENT_FILES:
+                shutil.copy2(folder / file, new / "experiments" / folder.name / file)
+
+
+def _groups(run_dir: Path) -> dict[str, list[str]]:
+    """Keys of the finished experiments by study and variant, each where it comes first."""
+    planned, _ = read_plan(read_json(run_dir / "run.json"))
+    groups: dict[str, list[str]] = {}
+    seen: set[str] = set()
+    for study, places in planned.items():
+        for place in places:
+            if place.key not in seen and has_result(run_dir, place.key):
+                seen.add(place.key)
+                name = re.sub(r"[^a-z0-9]+", "-", f"{study} {place.variant}".lower()).strip("-")
+                groups.setdefault(name, []).append(place.key)
+    return groups
 
 
 def _machine_paths(run_dir: Path, repo: Path, run: dict, notebook=None) -> dict[str, str]:

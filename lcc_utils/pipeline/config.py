@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 import lcc_utils
 from lcc_utils.errors import RequestError
@@ -30,20 +30,40 @@ class DatasetSettings(Settings):
 class SplitSettings(Settings):
     """How cells are divided; see ``data.splits``."""
 
-    protocol: Literal["official", "patient", "image"]
+    protocol: Literal["official", "shared", "patient", "image", "kfold", "clean", "leaky"]
     train_folds: tuple[int, ...] = ()
-    test_fold: int | None = None
+    test_fold: int | None = Field(
+        None, description="kfold: subjects that occur in this official fold are left out"
+    )
     validation_share: Share = 0.15
-    shares: tuple[Share, Share, Share] = (0.8, 0.1, 0.1)
+    shares: tuple[Share, Share, Share] = Field(
+        (0.8, 0.1, 0.1), description="patient and image: training, validation, test"
+    )
+    test_share: Share = Field(0.25, description="clean and leaky: share of subjects to test on")
+    min_subjects: int = Field(1, ge=1, description="least subjects of a class in a partition")
+    folds: int = Field(5, ge=2, description="kfold: number of parts, each tested once")
+
+    @model_validator(mode="after")
+    def _official_folds_are_named(self) -> SplitSettings:
+        if self.protocol in ("official", "shared") and (
+            self.test_fold is None or not self.train_folds
+        ):
+            raise ValueError(f"protocol {self.protocol} needs train_folds and test_fold")
+        return self
 
 
 class Study(Settings):
     """Experiments that belong together: every variant on every split with every seed."""
 
     splits: tuple[SplitSettings, ...]
-    seeds: tuple[int, ...] = (0,)
+    seeds: tuple[int, ...] = Field((0,), description="a list, or a number n for 0 to n - 1")
     settings: dict[str, Any] = Field({}, description="dotted settings that differ from the run's")
     variants: dict[str, dict[str, Any]] = Field({"full": {}}, description="name to dotted settings")
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _counted(cls, value: Any) -> Any:
+        return tuple(range(value)) if isinstance(value, int) else value
 
     @field_validator("splits", "seeds", "variants")
     @classmethod

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from lcc_utils.evaluation.result import Results
 from lcc_utils.pipeline.verify import load_results
 from lcc_utils.report.tables import build_table, to_markdown
 
@@ -16,9 +17,11 @@ _VERBS = {
     "not determined": "cannot be settled from what is public",
     "not yet run": "are not yet run",
 }
-_MEASURED = """### What this edition measured
+_PRIMARY = """### What this edition measured
 
-On whole test folds, with no subject in both training and test:"""
+Every cell is predicted once, by a model that has seen no cell of its subject; the intervals are
+over subjects:"""
+_OFFICIAL = "The network on whole official folds, with no subject in both training and test:"
 
 
 def claims_markdown(folder: Path) -> str:
@@ -31,12 +34,26 @@ def claims_markdown(folder: Path) -> str:
     """
     cells, results = load_results(folder)
     claims = build_table("claims", cells, results)
-    parts = [_counts(claims), to_markdown(claims)]
-    if "training" in results:
-        measured = build_table("training", cells, results).drop(columns="threshold")
-        parts[1:1] = [f"{_MEASURED}\n\n*{cells.attrs['label']}*", to_markdown(measured)]
-        parts.insert(3, "### Claim by claim")
+    parts = [_counts(claims), *_measured(cells, results), to_markdown(claims)]
     return "\n\n".join(parts)
+
+
+def _measured(cells: pd.DataFrame, results: Results) -> list[str]:
+    """Return the primary analysis and the official folds, as far as they have run."""
+    parts = []
+    primary = build_table("primary", cells, results)
+    primary = primary[primary["auc"].notna()]
+    if not primary.empty:
+        shown = [c for c in primary if c.startswith(("model", "auc", "f1"))]
+        counts = ["subjects", "hem_subjects", "cells"]
+        parts += [_PRIMARY, to_markdown(primary[[*shown, *counts]])]
+    if results.get("training"):
+        official = build_table("training", cells, results).drop(columns="threshold")
+        parts += [_OFFICIAL, to_markdown(official)]
+    if parts:
+        parts.insert(1, f"*{cells.attrs['label']}*")
+        parts.append("### Claim by claim")
+    return parts
 
 
 def _counts(claims: pd.DataFrame) -> str:

@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ PACKAGES = (
 )  # fmt: skip
 
 
+@cache
 def versions() -> dict[str, str]:
     """Return the version of Python and of each installed package that bears on results."""
     found = {"python": platform.python_version()}
@@ -32,11 +34,13 @@ def backend() -> str:
     return os.environ.get("KERAS_BACKEND", "tensorflow")
 
 
+@cache
 def hardware() -> dict[str, Any]:
-    """Return processor, usable cores, memory in GiB, and GPU (None where there is none)."""
+    """Return processor, usable cores, threads of a training, memory in GiB, and GPU if any."""
     return {
         "cpu": _cpu_name(),
         "cores": _cores(),
+        "threads": int(os.environ.get("TF_NUM_INTRAOP_THREADS") or _cores()),
         "memory_gib": _memory_gib(),
         "gpu": _first_line("nvidia-smi", "--query-gpu=name", "--format=csv,noheader"),
     }

@@ -2,35 +2,43 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
-import sys
+import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from tqdm import tqdm
 
 import lcc_utils
 from lcc_utils.data import cnmc
 from lcc_utils.data.cache import write_atomic
 from lcc_utils.errors import DataError, RequestError
-from lcc_utils.evaluation.result import Result
+from lcc_utils.evaluation.result import Result, Results
 from lcc_utils.pipeline import provenance
+from lcc_utils.pipeline.attempt import has_result
 from lcc_utils.pipeline.cells import open_cells
+from lcc_utils.pipeline.compute import Workers, compute
 from lcc_utils.pipeline.config import RunConfig, load_config, parse_overrides
-from lcc_utils.pipeline.experiments import Experiment, plan, require_weights, run_experiment
+from lcc_utils.pipeline.gather import (
+    Planned,
+    gather,
+    read_failures,
+    read_plan,
+    write_failures,
+)
+from lcc_utils.pipeline.learners import prepare, require_weights
+from lcc_utils.pipeline.plan import Experiment, make_plan
 from lcc_utils.pipeline.store import (
     SCHEMA,
     csv_text,
-    read_experiment,
     read_json,
     short_digest,
     write_cells,
     write_json,
 )
-from lcc_utils.report.tables import build_table
+from lcc_utils.report.tables import TABLES, build_table
 
 REPOSITORY = Path(lcc_utils.__file__).resolve().parent.parent
 _BYTES_NEEDED = 200 * 2**20
@@ -90,6 +98,8 @@ class Run:
         Every setting.
     cells
         The table of cells with their subjects; ``attrs["label"]`` names the data.
+    planned
+        The experiments of each study; those the data cannot give are in ``refused``.
     """
 
     def __init__(
@@ -103,8 +113,11 @@ class Run:
         self.name, self.config, self.cells = name, config, cells
         self.folder = runs_dir() / name
         self._digest = digest
-        self._planned = plan(config, cells, digest)
+        self._read: dict[str, Result] = {}
+        self._tables: dict[str, tuple[list, pd.DataFrame]] = {}
         self._begin(overrides)
+        record = read_json(self.folder / "run.json")
+        self.planned, self.refused = read_plan(record)
 
     @property
     def data_label(self) -> str:
@@ -116,84 +129,121 @@ class Run:
         """Whether every notebook of the run has been executed."""
         return read_json(self.folder / "run.json")["finished"] is not None
 
-    def experiments(self, *studies: str) -> list[Experiment]:
-        """Return the planned experiments of some studies, or of all.
+    @property
+    def failures(self) -> dict[str, str]:
+        """Why experiments failed, by key."""
+        return read_failures(self.folder)
 
-        Raises
-        ------
-        RequestError
-            If the profile has no such study.
+    def experiments(self, *studies: str) -> list[Planned]:
+        """Return the planned experiments of some studies, or of all, each key once."""
+        places = [p for study in studies or self.planned for p in self.planned.get(study, [])]
+        return list({place.key: place for place in reversed(places)}.values())[::-1]
+
+    def compute(
+        self,
+        *studies: str,
+        workers: Workers | None = None,
+        retry: bool = False,
+        progress: bool = True,
+    ) -> None:
+        """Run the experiments of some studies, or of all, that have no result yet.
+
+        Parameters
+        ----------
+        studies
+            Names of studies; one that the profile does not have has nothing to run.
+        workers
+            Who computes; by default what the environment says.
+        retry
+            Whether to run again what has failed before.
+        progress
+            Whether to show progress.
         """
-        for study in studies:
-            if study not in self._planned:
-                raise RequestError(
-                    f"Profile {self.config.profile} has no study {study!r}; it has "
-                    f"{', '.join(self._planned)}."
-                )
-        return [e for study in studies or self._planned for e in self._planned[study]]
-
-    def compute(self, *studies: str, progress: bool = True) -> None:
-        """Run the experiments of some studies, or of all, that have no result yet."""
-        waiting = {e.key: e for e in self.experiments(*studies) if not self._has(e)}
-        require_weights(waiting.values())
-        epochs = sum(e.settings.training.epochs for e in waiting.values())
-        log = _log(self.folder)
-        # A log file gets a line now and then, a terminal a moving bar.
-        pause = 0.1 if sys.stderr.isatty() else 20.0
-        shown = progress and bool(waiting)
-        with tqdm(total=epochs, unit="epoch", disable=not shown, mininterval=pause) as bar:
-            for number, experiment in enumerate(waiting.values(), start=1):
-                name = f"{experiment.study}, {experiment.variant}, {experiment.split.name}"
-                bar.set_description(f"{number}/{len(waiting)} {name}", refresh=False)
-                log.info("%s starts: %s, seed %d", experiment.key, name, experiment.seed)
-                before = bar.n
-
-                def on_epoch(row: dict[str, float], bar=bar, key=experiment.key) -> None:
-                    bar.update()
-                    log.info("%s %s", key, row)
-
-                run_experiment(experiment, self.cells, self._place(experiment), on_epoch)
-                # An experiment that stopped early leaves epochs that will not come.
-                bar.update(experiment.settings.training.epochs - (bar.n - before))
-                log.info("%s done", experiment.key)
+        workers = workers or Workers.from_environment()
+        failures = {} if retry else self.failures
+        if retry:
+            write_failures(self.folder, {})
+        waiting = {
+            place.key
+            for place in self.experiments(*studies)
+            if place.key not in failures and not has_result(self.folder, place.key)
+        }
+        if not waiting or time.time() >= workers.deadline:
+            return
+        chosen = self._prepared(waiting, workers, progress)
+        failed = compute(chosen, self.cells, self.folder, workers, progress)
+        write_failures(self.folder, failures | failed)
 
     def results(self, *studies: str) -> list[Result]:
-        """Return the results of some studies, computing what is missing."""
+        """Return the results of some studies, computing what is missing.
+
+        What failed, or was left when the time was over, is not among them; see
+        :meth:`gather` for what is missing and why.
+        """
         self.compute(*studies)
-        found = []
-        for experiment in self.experiments(*studies):
-            result = read_experiment(self._place(experiment))
-            place = {"study": experiment.study, "variant": experiment.variant}
-            found.append(Result(**{**result.__dict__, **place}))
-        return found
+        found = self.gather(*studies)
+        return [result for study in found.values() for result in study]
+
+    def gather(self, *studies: str) -> Results:
+        """Return the results of some studies, or of all, as they are now; nothing is trained."""
+        wanted = [name for name in studies or self.planned if name in self.planned]
+        folder, failures = self.folder / "experiments", self.failures
+        present = {
+            place.key: folder / place.key
+            for name in wanted
+            for place in self.planned[name]
+            if has_result(self.folder, place.key)
+        }
+        places = {name: self.planned[name] for name in wanted}
+        return gather(places, self.refused, present, failures, self._read)
 
     def table(self, name: str) -> pd.DataFrame:
         """Build a table of ``report.tables`` from this run, and keep it in the run.
 
-        Only studies that are complete are used; nothing is trained for a table.
+        Nothing is trained for a table; it shows what is there.
         """
-        complete = {
-            study: self.results(study)
-            for study, planned in self._planned.items()
-            if all(self._has(e) for e in planned)
-        }
-        frame = build_table(name, self.cells, complete)
-        write_atomic(self.folder / "tables" / f"{name}.csv", csv_text(frame))
-        return frame
+        if name not in TABLES:
+            raise RequestError(f"There is no table {name!r}; there are {', '.join(TABLES)}.")
+        results = self.gather(*TABLES[name].studies)
+        # A figure and a table of it follow each other, and some take seconds to compute.
+        made_of = [*([r.key for r in own] for own in results.values()), results.missing]
+        if name not in self._tables or self._tables[name][0] != made_of:
+            frame = build_table(name, self.cells, results)
+            write_atomic(self.folder / "tables" / f"{name}.csv", csv_text(frame))
+            self._tables[name] = (made_of, frame)
+        return self._tables[name][1]
 
     def finish(self) -> None:
         """Mark the run as complete; its time is that of its experiments, whenever they ran."""
         record = read_json(self.folder / "run.json")
-        folders = {self._place(experiment) for experiment in self.experiments()}
-        spent = [read_json(folder / "experiment.json")["seconds"] for folder in folders]
+        folders = [self.folder / "experiments" / place.key for place in self.experiments()]
+        spent = [
+            read_json(folder / "origin.json")["seconds"]
+            for folder in folders
+            if (folder / "origin.json").exists()
+        ]
         record |= {"finished": provenance.now(), "seconds": round(sum(spent), 1)}
         write_json(self.folder / "run.json", record)
 
-    def _place(self, experiment: Experiment) -> Path:
-        return self.folder / "experiments" / experiment.key
+    def _prepared(self, keys: set[str], workers: Workers, progress: bool) -> list[Experiment]:
+        """Return experiments with their splits, once all that they read is there.
 
-    def _has(self, experiment: Experiment) -> bool:
-        return (self._place(experiment) / "experiment.json").exists()
+        Weights are asked for and caches filled here, before any process needs them.
+        """
+        plan = make_plan(self.config, self.cells, self._digest)
+        found = {e.key: e for own in plan.experiments.values() for e in reversed(own)}
+        if unknown := keys - found.keys():
+            raise RequestError(
+                f"Run {self.name} was planned by another version of this package "
+                f"({len(unknown)} experiments differ). Begin another run with --run NAME."
+            )
+        order = [e for own in plan.experiments.values() for e in own if found[e.key] is e]
+        chosen = [experiment for experiment in order if experiment.key in keys]
+        require_weights(experiment.settings for experiment in chosen)
+        if workers.jobs > 1 or workers.dask:
+            for settings in {e.settings.model_dump_json(): e.settings for e in chosen}.values():
+                prepare(settings, self.cells, progress)
+        return chosen
 
     def _begin(self, overrides: dict[str, Any]) -> None:
         settings = self.config.model_dump(mode="json")
@@ -206,6 +256,7 @@ class Run:
                     "another name with run, or leave the name out."
                 )
             return
+        plan = make_plan(self.config, self.cells, self._digest)
         _need_space(self.folder)
         write_cells(self.folder / "cells.csv", self.cells)
         write_json(
@@ -224,16 +275,19 @@ class Run:
                     "label": self.data_label,
                 },
                 "plan": {
-                    study: [{"key": e.key, "variant": e.variant} for e in planned]
-                    for study, planned in self._planned.items()
+                    study: [
+                        {"variant": e.variant, "split": e.split.name, "seed": e.seed, "key": e.key}
+                        for e in planned
+                    ]
+                    for study, planned in plan.experiments.items()
                 },
+                "refused": [asdict(missing) for missing in plan.refused],
                 "versions": provenance.versions(),
                 "backend": provenance.backend(),
                 "git": provenance.git_state(REPOSITORY),
                 "hardware": provenance.hardware(),
                 "created": provenance.now(),
                 "finished": None,
-                "seconds": 0.0,
             },
         )
 
@@ -248,14 +302,3 @@ def _need_space(folder: Path) -> None:
             f"The disk of {folder} has {free // 2**20} MiB free and a run needs "
             f"{_BYTES_NEEDED // 2**20}; free space, or set LCC_RUNS to a folder elsewhere."
         )
-
-
-def _log(folder: Path) -> logging.Logger:
-    log = logging.getLogger(f"lcc.{folder.name}")
-    if not log.handlers:
-        handler = logging.FileHandler(folder / "run.log", encoding="utf-8")
-        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-        log.addHandler(handler)
-        log.setLevel(logging.INFO)
-        log.propagate = False
-    return log

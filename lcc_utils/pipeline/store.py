@@ -7,6 +7,9 @@ import io
 import json
 import shutil
 import uuid
+import zipfile
+import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +19,16 @@ from lcc_utils.data.cache import write_atomic
 from lcc_utils.errors import DataError
 from lcc_utils.evaluation.result import Result
 
-SCHEMA = 1
+SCHEMA = 2
 PREDICTION_COLUMNS = ["cell_id", "patient", "subject", "label", "score", "partition"]
 CELL_COLUMNS = ["cell_id", "label", "patient", "subject", "phase", "fold", "pixel_sha256"]
+EXPERIMENT_FILES = ("experiment.json", "predictions.csv", "history.csv", "origin.json")
+Folder = Path | zipfile.Path
 _TEXT = {"cell_id": "str", "patient": "str", "subject": "str", "partition": "str"}
+_TYPES = {"predictions": {**_TEXT, "label": "int64", "score": "float64"}, "history": {}}
+_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+# What reading a damaged archive raises: of the archive, or of what is compressed in it.
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError)
 
 
 def canonical(value: Any) -> str:
@@ -37,7 +46,7 @@ def write_json(path: Path, value: Any) -> None:
     write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Folder) -> Any:
     """Return the content of a JSON file.
 
     Raises
@@ -47,9 +56,10 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}).") from error
-    except ValueError as error:
+    except (OSError, KeyError) as error:
+        reason = getattr(error, "strerror", None) or "no such file"
+        raise DataError(f"{path} cannot be read ({reason}).") from error
+    except (ValueError, *_DAMAGED) as error:
         raise DataError(f"{path} is damaged ({error}); delete it and run again.") from error
 
 
@@ -70,7 +80,11 @@ def read_cells(path: Path) -> pd.DataFrame:
 
 
 def write_experiment(
-    folder: Path, record: dict[str, Any], predictions: pd.DataFrame, history: pd.DataFrame
+    folder: Path,
+    record: dict[str, Any],
+    predictions: pd.DataFrame,
+    history: pd.DataFrame,
+    origin: dict[str, Any],
 ) -> None:
     """Write one experiment's directory; it appears complete, by one rename.
 
@@ -79,9 +93,12 @@ def write_experiment(
     folder
         ``experiments/<key>`` of a run.
     record
-        What ``experiment.json`` holds; the digests of the other files are added.
+        What ``experiment.json`` holds; the digests of the other files and its own are added.
     predictions, history
         See ``evaluation.result.Result``.
+    origin
+        What ``origin.json`` holds: versions, hardware and times, which differ between runs of
+        the same experiment while all else is the same.
 
     Raises
     ------
@@ -94,12 +111,13 @@ def write_experiment(
         ),
         "history.csv": csv_text(history),
     }
-    digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()}
+    record = {**record, "files": {name: _sha256(text.encode()) for name, text in files.items()}}
     scratch = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
     try:
         for name, text in files.items():
             write_atomic(scratch / name, text)
-        write_json(scratch / "experiment.json", {**record, "files": digests})
+        write_json(scratch / "origin.json", origin)
+        write_json(scratch / "experiment.json", {**record, "digest": record_digest(record)})
         try:
             scratch.replace(folder)
         except OSError:
@@ -112,8 +130,19 @@ def write_experiment(
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def read_experiment(folder: Path) -> Result:
+def record_digest(record: dict[str, Any]) -> str:
+    """Return the SHA-256 of a record as JSON reads it back, without its own digest."""
+    own = {name: value for name, value in record.items() if name != "digest"}
+    return _sha256(canonical(json.loads(json.dumps(own, default=str))).encode())
+
+
+def read_experiment(folder: Folder) -> Result:
     """Return an experiment as a result, its files checked against their digests.
+
+    Parameters
+    ----------
+    folder
+        Its directory, or the same within a pack (:func:`experiment_folders`).
 
     Raises
     ------
@@ -121,14 +150,15 @@ def read_experiment(folder: Path) -> Result:
         If a file is missing, damaged, or not what was written.
     """
     record = read_json(folder / "experiment.json")
-    for name, digest in record["files"].items():
+    digests = {**record.get("files", {}), "experiment.json": record.get("digest")}
+    for name, digest in digests.items():
         path = folder / name
-        if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+        own = record_digest(record) if name == "experiment.json" else _file_digest(path)
+        if own != digest:
             raise DataError(
                 f"{path} is not the file that the experiment wrote (SHA-256 differs). Restore "
                 f"it, or delete {folder} and run again with --resume."
             )
-    types = {**_TEXT, "label": "int64", "score": "float64"}
     return Result(
         key=record["key"],
         study=record["study"],
@@ -136,15 +166,60 @@ def read_experiment(folder: Path) -> Result:
         split=record["split"]["name"],
         seed=record["seed"],
         settings=record["settings"],
-        predictions=_read_csv(folder / "predictions.csv", types),
-        history=_read_csv(folder / "history.csv", {}),
         record=record,
+        read=lambda name: _read_csv(folder / f"{name}.csv", _TYPES[name]),
     )
 
 
-def _read_csv(path: Path, types: dict[str, str]) -> pd.DataFrame:
+def experiment_folders(experiments: Path) -> dict[str, Folder]:
+    """Return every experiment below a folder by key: directories, and those in packs.
+
+    Raises
+    ------
+    DataError
+        If a pack is no whole archive.
+    """
+    found: dict[str, Folder] = {}
+    for path in sorted(experiments.glob("*")):
+        if path.suffix == ".zip":
+            try:
+                pack = zipfile.ZipFile(path)
+            except zipfile.BadZipFile as error:
+                raise DataError(f"{path} is damaged ({error}); restore it.") from error
+            keys = {name.partition("/")[0] for name in pack.namelist()}
+            found |= {key: zipfile.Path(pack, f"{key}/") for key in sorted(keys)}
+        elif path.is_dir() and not path.name.startswith("."):
+            found[path.name] = path
+    return found
+
+
+def write_pack(path: Path, folders: Iterable[Path]) -> None:
+    """Write experiments into one zip archive: the same bytes for the same files.
+
+    A study of hundreds of experiments would be thousands of files in the repository.
+    """
+    with zipfile.ZipFile(path, "w") as pack:
+        for folder in sorted(folders):
+            for name in EXPERIMENT_FILES:
+                entry = zipfile.ZipInfo(f"{folder.name}/{name}", date_time=_ZIP_EPOCH)
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                pack.writestr(entry, (folder / name).read_bytes(), compresslevel=9)
+
+
+def _file_digest(path: Folder) -> str:
+    try:
+        return _sha256(path.read_bytes())
+    except (OSError, KeyError, *_DAMAGED):
+        return ""
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _read_csv(path: Folder, types: dict[str, str]) -> pd.DataFrame:
     try:
         text = path.read_text(encoding="utf-8")
         return pd.read_csv(io.StringIO(text), dtype=types, keep_default_na=True)
-    except (OSError, ValueError) as error:
+    except (OSError, KeyError, ValueError, *_DAMAGED) as error:
         raise DataError(f"{path} cannot be read as a table ({error}).") from error

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import nbformat
 import pandas as pd
 
 from lcc_utils.data.cnmc import data_digest
+from lcc_utils.data.splits import LEAKY
 from lcc_utils.errors import DataError, RequestError
 from lcc_utils.evaluation.metrics import evaluate_result
-from lcc_utils.evaluation.result import Result
-from lcc_utils.pipeline.experiments import experiment_key
-from lcc_utils.pipeline.store import csv_text, read_cells, read_experiment, read_json
+from lcc_utils.evaluation.result import Result, Results
+from lcc_utils.pipeline.gather import gather, read_failures, read_plan
+from lcc_utils.pipeline.plan import experiment_key
+from lcc_utils.pipeline.store import csv_text, experiment_folders, read_cells, read_json
 from lcc_utils.report.tables import TABLES, build_table, to_html
 
 TABLE_CAPTION_END = "<thead>"
@@ -66,21 +68,21 @@ def verify(folder: Path, chapters: Path | None = None) -> Verification:
     return found
 
 
-def load_results(folder: Path) -> tuple[pd.DataFrame, dict[str, list[Result]]]:
+def load_results(folder: Path) -> tuple[pd.DataFrame, Results]:
     """Return the cells and the results by study of a run, for tables and pages.
 
     Raises
     ------
     DataError
-        If a file of the run is missing or damaged.
+        If the cells are not those of the run.
     """
     found = Verification()
     record = read_json(folder / "run.json")
     cells = _verified_cells(folder, record, found)
-    results = _verified_results(folder, record, cells, found)
     if found.problems:
         raise DataError(f"{folder}: {found.problems[0]}")
-    return cells, results
+    present = experiment_folders(folder / "experiments")
+    return cells, gather(*read_plan(record), present, read_failures(folder))
 
 
 def _verified_cells(folder: Path, record: dict, found: Verification) -> pd.DataFrame:
@@ -94,27 +96,28 @@ def _verified_cells(folder: Path, record: dict, found: Verification) -> pd.DataF
 
 def _verified_results(
     folder: Path, record: dict, cells: pd.DataFrame, found: Verification
-) -> dict[str, list[Result]]:
-    """Results of complete studies by name, in the order of the plan."""
-    results: dict[str, list[Result]] = {}
-    for study, places in record["plan"].items():
-        own = []
-        for place in places:
-            try:
-                result = read_experiment(folder / "experiments" / place["key"])
-            except DataError as error:
-                found.problems.append(f"{study}, {place['variant']}: {error}")
-                continue
-            own.append(Result(**{**result.__dict__, "study": study, "variant": place["variant"]}))
-            found.experiments += 1
-            found.problems += _experiment_problems(result, cells, place["key"], found)
-        if len(own) == len(places):
-            results[study] = own
+) -> Results:
+    """Return the results of each study, in the order of the plan, every one recomputed."""
+    planned, refused = read_plan(record)
+    present = experiment_folders(folder / "experiments")
+    failures = read_failures(folder)
+    read: dict[str, Result] = {}
+    results = gather(planned, refused, present, failures, read)
+    for study, missing in results.missing.items():
+        found.problems += [
+            f"{study}, {own.variant}, {own.split}: {own.reason}"
+            for own in missing
+            if own.reason and own not in refused and own.reason not in failures.values()
+        ]
+    known = cells.set_index("cell_id")[["label", "subject"]]
+    for key, result in read.items():
+        found.experiments += 1
+        found.problems += _experiment_problems(result, known, key, found)
     return results
 
 
 def _experiment_problems(
-    result: Result, cells: pd.DataFrame, key: str, found: Verification
+    result: Result, known: pd.DataFrame, key: str, found: Verification
 ) -> list[str]:
     problems = []
     record = result.record
@@ -123,13 +126,13 @@ def _experiment_problems(
     )
     if not key == record["key"] == expected:
         problems.append(f"{key}: the key does not follow from the settings.")
-    for name, value in evaluate_result(result).items():
+    predictions = result.predictions
+    held = replace(result, read=lambda _: predictions)
+    for name, value in evaluate_result(held).items():
         found.metrics += 1
         stored = record["metrics"].get(name)
         if stored is None or not _same(value, stored):
             problems.append(f"{key}: {name} is {value} from the predictions, {stored} as stored.")
-    known = cells.set_index("cell_id")
-    predictions = result.predictions
     unknown = set(predictions["cell_id"]) - set(known.index)
     if unknown:
         problems.append(f"{key}: {len(unknown)} predicted cells are not in cells.csv.")
@@ -140,14 +143,14 @@ def _experiment_problems(
             and (own["subject"].to_numpy() == predictions["subject"].to_numpy()).all()
         ):
             problems.append(f"{key}: labels or subjects differ from cells.csv.")
-    shared = set(result.test["subject"]) & set(result.validation["subject"])
-    if shared and record["split"]["protocol"] != "image":
+    shared = set(held.test["subject"]) & set(held.validation["subject"])
+    if shared and result.protocol not in LEAKY:
         problems.append(f"{key}: subjects {sorted(shared)[:3]} are in validation and test.")
     return problems
 
 
 def _verified_tables(
-    folder: Path, cells: pd.DataFrame, results: dict[str, list[Result]], found: Verification
+    folder: Path, cells: pd.DataFrame, results: Results, found: Verification
 ) -> dict[str, pd.DataFrame]:
     frames = {}
     for path in sorted((folder / "tables").glob("*.csv")):

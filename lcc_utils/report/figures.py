@@ -1,7 +1,8 @@
-"""Figures of experiments; those of the cells are in ``report.cell_figures`` and exported here too.
+"""Figures of trainings; those of cells and of studies have rooms of their own, exported here too.
 
 Each function returns a matplotlib ``Figure`` with an ``alt`` attribute, a sentence computed from
-what is drawn. ``data_label`` names what the numbers were computed on and stands in the corner.
+what is drawn. ``data_label`` names what the numbers were computed on and stands in the corner. What
+a run does not hold gives a figure that says so.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import roc_curve
 
 from lcc_utils.errors import DataError
-from lcc_utils.evaluation.metrics import CLASSES, by_subject, evaluate_result
+from lcc_utils.evaluation.metrics import CLASSES, by_subject
 from lcc_utils.evaluation.result import Result
 from lcc_utils.report.cell_figures import (
     cell_gallery,
@@ -25,33 +26,57 @@ from lcc_utils.report.cell_figures import (
     duplicate_histogram,
 )
 from lcc_utils.report.formatting import MINUS, percent
+from lcc_utils.report.monte_carlo_figures import (
+    leakage,
+    monte_carlo_distributions,
+    monte_carlo_running,
+    monte_carlo_subjects,
+    right_and_wrong,
+)
+from lcc_utils.report.study_figures import (
+    ablation,
+    baselines_dots,
+    factorial_effects,
+    primary_forest,
+    search,
+)
 from lcc_utils.report.style import (
     COLOURS,
     GREY,
-    SERIES,
+    absent,
     alt_text,
+    colours,
     figure_html,
     finish,
     listing,
     new_figure,
+    spread,
     styled,
     to_svg,
 )
-from lcc_utils.report.tables import FULL, ablation_runs_table
 
 __all__ = [
     "ablation",
     "alt_text",
+    "baselines_dots",
     "cell_gallery",
     "cells_per_subject",
     "class_counts",
     "confusion",
     "duplicate_histogram",
+    "factorial_effects",
     "figure_html",
+    "leakage",
     "learning_curves",
     "learning_rate",
+    "monte_carlo_distributions",
+    "monte_carlo_running",
+    "monte_carlo_subjects",
+    "primary_forest",
+    "right_and_wrong",
     "roc",
     "score_histogram",
+    "search",
     "subject_accuracy",
     "to_svg",
 ]
@@ -72,12 +97,13 @@ def learning_curves(
     printed
         The history that the authors printed (``claims.paper_history``), drawn in grey beside.
     """
-    _some(results)
+    if not results:
+        return absent("The learning curves", data_label=data_label)
     figure, axes = new_figure(5.4, rows=2, sharex=True)
     phrases = []
     if printed is not None:
         _curves(axes, printed, GREY, "the authors' print")
-    for colour, result in zip(_colours(results), results, strict=False):
+    for colour, result in zip(colours(len(results)), results, strict=False):
         _curves(axes, result.history, colour, result.split)
         chosen = _chosen(result)
         for axis, column in zip(axes, ("val_f1", "val_loss"), strict=True):
@@ -106,10 +132,11 @@ def learning_curves(
 @styled
 def learning_rate(results: Sequence[Result], *, data_label: str) -> Figure:
     """Learning rate by epoch, as it really ran."""
-    _some(results)
+    if not results:
+        return absent("The learning rate", data_label=data_label)
     figure, (axis,) = new_figure(2.8)
     styles = ("-", "--", ":", "-.")
-    for n, (colour, result) in enumerate(zip(_colours(results), results, strict=False)):
+    for n, (colour, result) in enumerate(zip(colours(len(results)), results, strict=False)):
         line = result.history
         axis.plot(
             line["epoch"],
@@ -134,12 +161,13 @@ def learning_rate(results: Sequence[Result], *, data_label: str) -> Figure:
 @styled
 def roc(results: Sequence[Result], *, data_label: str) -> Figure:
     """ROC curves on test cells, the point of the chosen threshold marked."""
-    _some(results)
+    if not results:
+        return absent("The ROC curves", data_label=data_label)
     figure, (axis,) = new_figure(5.0)
     axis.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=":")
     phrases = []
-    for colour, result in zip(_colours(results), results, strict=False):
-        found = evaluate_result(result)
+    for colour, result in zip(colours(len(results)), results, strict=False):
+        found = result.metrics
         if found["all_cells"] == 0 or found["hem_cells"] == 0:
             raise DataError(f"The test of {result.split} holds one class; a ROC curve needs both.")
         false, true, _ = roc_curve(result.test["label"].astype(int), result.test["score"])
@@ -158,9 +186,11 @@ def roc(results: Sequence[Result], *, data_label: str) -> Figure:
 
 
 @styled
-def score_histogram(result: Result, *, data_label: str) -> Figure:
+def score_histogram(result: Result | None, *, data_label: str) -> Figure:
     """Scores of test cells by class, with the chosen threshold."""
-    found = evaluate_result(result)
+    if result is None:
+        return absent("The histogram of scores", data_label=data_label)
+    found = result.metrics
     figure, (axis,) = new_figure(3.2)
     bins = np.linspace(0, 1, 41)
     for label, name in CLASSES.items():
@@ -188,9 +218,11 @@ def score_histogram(result: Result, *, data_label: str) -> Figure:
 
 
 @styled
-def confusion(result: Result, *, data_label: str) -> Figure:
+def confusion(result: Result | None, *, data_label: str) -> Figure:
     """Test cells by true and called class, with the share of each true class."""
-    found = evaluate_result(result)
+    if result is None:
+        return absent("The confusion of test cells", data_label=data_label)
+    found = result.metrics
     counts = np.array([[found["tn"], found["fp"]], [found["fn"], found["tp"]]])
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     figure, (axis,) = new_figure(3.6)
@@ -223,12 +255,13 @@ def confusion(result: Result, *, data_label: str) -> Figure:
 @styled
 def subject_accuracy(results: Sequence[Result], *, data_label: str) -> Figure:
     """One dot a test subject, as large as its cells, by direction and class; medians as bars."""
-    _some(results)
+    if not results:
+        return absent("Accuracy by subject", data_label=data_label)
     rows: list[str] = []
     phrases = []
     figure, (axis,) = new_figure(1.15 * len(results) + 1.6)
     for result in results:
-        table = by_subject(result.test, evaluate_result(result)["threshold"])
+        table = by_subject(result.test, result.metrics["threshold"])
         for label, name in CLASSES.items():
             own = table[table["label"] == label].reset_index(drop=True)
             place = len(rows)
@@ -237,7 +270,7 @@ def subject_accuracy(results: Sequence[Result], *, data_label: str) -> Figure:
                 continue
             axis.scatter(
                 own["accuracy"],
-                place + _spread(len(own)),
+                place + spread(len(own)),
                 s=8 + 0.7 * own["cells"],
                 color=COLOURS[name],
                 alpha=0.55,
@@ -269,68 +302,6 @@ def subject_accuracy(results: Sequence[Result], *, data_label: str) -> Figure:
     return finish(figure, f"Accuracy of each test subject: {'; '.join(phrases)}.", data_label)
 
 
-@styled
-def ablation(
-    results: Sequence[Result], *, data_label: str, stated: dict[str, float] | None = None
-) -> Figure:
-    """Change to the full model in points: one dot a run, the mean as a bar.
-
-    The zero is the mean of the full model's runs on the same split, so that the full model's own
-    spread shows beside the others'.
-
-    Parameters
-    ----------
-    results
-        The ablation's results, the variant ``full`` among them.
-    data_label
-        What the numbers were computed on.
-    stated
-        The paper's change of F1 in points by variant (``claims.stated_deltas``), as diamonds.
-
-    Raises
-    ------
-    DataError
-        If no result, or no full model, is there.
-    """
-    _some(results)
-    runs = ablation_runs_table(pd.DataFrame(), {"ablation": list(results)})
-    if FULL not in set(runs["variant"]):
-        raise DataError("The ablation has no full model to compare with; run its variant 'full'.")
-    variants = list(dict.fromkeys(runs["variant"]))
-    figure, axes = new_figure(0.9 * len(variants) + 1.7, rows=2, sharex=True)
-    names = {"f1_weighted": "Weighted F1", "auc": "AUC"}
-    phrases = []
-    for axis, (column, name) in zip(axes, names.items(), strict=True):
-        base = runs[runs["variant"] == FULL].groupby("split")[column].mean()
-        change = 100 * (runs[column] - runs["split"].map(base))
-        axis.axvline(0, color=GREY, linewidth=0.8)
-        for place, variant in enumerate(variants):
-            own = change[runs["variant"] == variant].dropna()
-            colour = GREY if variant == FULL else SERIES[0]
-            axis.plot(own, place + _spread(len(own)), "o", color=colour, alpha=0.8)
-            axis.plot([own.mean()] * 2, [place - 0.33, place + 0.33], color="black", linewidth=2)
-            if stated and column == "f1_weighted" and variant in stated:
-                axis.plot(stated[variant], place, "D", color=SERIES[1], markersize=6)
-            if variant != FULL:
-                phrases.append(f"{name} {own.mean():+.2f} {variant}".replace("-", MINUS))
-        axis.set_yticks(range(len(variants)), variants)
-        axis.set_ylim(len(variants) - 0.5, -0.5)
-        axis.set_title(name)
-        axis.grid(visible=False, axis="y")
-    axes[-1].set_xlabel("Change to the mean of the full model, points")
-    _ablation_legend(figure, axes[0], bool(stated))
-    alt = f"Mean change to the full model in points, over {len(runs)} runs: {listing(phrases)}."
-    return finish(figure, alt, data_label)
-
-
-def _ablation_legend(figure: Figure, axis: Axes, stated: bool) -> None:
-    axis.plot([], [], "o", color=SERIES[0], label="one run")
-    axis.plot([], [], color="black", linewidth=2, label="mean")
-    if stated:
-        axis.plot([], [], "D", color=SERIES[1], label="stated by the paper")
-    figure.legend(*axis.get_legend_handles_labels(), loc="outside upper right", ncols=3)
-
-
 def _curves(axes: Sequence[Axes], history: pd.DataFrame, colour: str, name: str) -> None:
     for axis, column in zip(axes, ("f1", "loss"), strict=True):
         axis.plot(history["epoch"], history[column], "--", color=colour, linewidth=1.2)
@@ -340,17 +311,3 @@ def _curves(axes: Sequence[Axes], history: pd.DataFrame, colour: str, name: str)
 def _chosen(result: Result) -> pd.Series:
     history = result.history
     return history.loc[history["epoch"] == result.record["best_epoch"]].iloc[0]
-
-
-def _colours(results: Sequence[Result]) -> list[str]:
-    return [SERIES[n % len(SERIES)] for n in range(len(results))]
-
-
-def _spread(count: int) -> np.ndarray:
-    """Offsets that keep dots apart: fixed, so that a figure is the same each time."""
-    return 0.28 * np.sin(2.4 * np.arange(count)) if count > 1 else np.zeros(count)
-
-
-def _some(results: Sequence[Result]) -> None:
-    if not len(results):
-        raise DataError("There are no results to draw; run the study first.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import math
 from numbers import Integral, Real
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -14,41 +15,76 @@ MINUS = "−"
 # Column name -> heading; a column that is not here is shown with its underscores as spaces.
 HEADINGS = {
     "auc": "AUC",
+    "auc_shared": "AUC, shared kept",
     "auc_min": "AUC, least",
     "auc_max": "AUC, most",
-    "auc_delta": "AUC against full, points",
+    "auc_sd": "AUC, standard deviation",
+    "auc_p": "AUC: p",
+    "auc_p_holm": "AUC: p, Holm",
+    "auc_percentile": "AUC, percentiles 2.5 to 97.5",
+    "auc_delta": "Change in AUC, points",
+    "auc_delta_min": "Change in AUC, least",
+    "auc_delta_max": "Change in AUC, most",
+    "auc_clean": "AUC, clean",
+    "auc_leaky": "AUC, leaky",
     "f1_weighted": "Weighted F1",
+    "f1_weighted_sd": "Weighted F1, standard deviation",
+    "f1_weighted_percentile": "Weighted F1, percentiles 2.5 to 97.5",
     "f1_weighted_at_half": "Weighted F1 at .5",
     "f1_weighted_min": "F1, least",
     "f1_weighted_max": "F1, most",
-    "f1_delta": "F1 against full, points",
+    "f1_delta": "Change in F1, points",
+    "f1_delta_min": "Change in F1, least",
+    "f1_delta_max": "Change in F1, most",
     "f1_delta_stated": "Stated by the paper, points",
+    "f1_p": "F1: p",
+    "f1_p_holm": "F1: p, Holm",
+    "p_holm": "p, Holm",
+    "p": "p",
+    "p_permutation": "p, permutation of subjects",
+    "p_delong": "p, DeLong over cells (naive)",
     "q1": "Lower quartile",
     "q3": "Upper quartile",
     "min": "Least",
     "max": "Most",
+    "sd": "Standard deviation",
     "worst": "Worst subject",
     "split": "Train to test",
     "computed_on": "Computed on",
     "parameters_trainable": "Trainable parameters",
     "parameters_total": "All parameters",
     "size": "Image side, px",
+    "usual": "The usual way",
+    "usual_range": "gives",
+    "usual_p": "with p",
+    "sound": "The way that holds",
+    "sound_range": "gives",
+    "sound_p": "with p",
+    "incomplete": "Incomplete blocks",
+    "leaked": "Share of training cells from test subjects",
+    "leaked_cells": "Training cells from test subjects",
+    "hem_subjects": "HEM subjects",
+    "training_subjects_shared": "Training subjects, shared kept",
+    "training_cells_shared": "Training cells, shared kept",
 }
-_POINTS = {"auc_delta", "f1_delta", "f1_delta_stated"}
+INTERVAL = "95 % interval"
 _SECONDS = {"seconds"}
-_NAMES = {"seed", "fold", "epoch", "best_epoch"}
+_NAMES = {"seed", "fold", "epoch", "best_epoch", "year"}
+_LOW, _HIGH = "_low", "_high"
+_LEAST_P = 0.001
 
 
 def heading(column: str) -> str:
-    """Return the heading of a column."""
-    return HEADINGS.get(column, column.replace("_", " ").capitalize())
+    """Return the heading of a column; what follows a comma, such as a split, stays as it is."""
+    name, comma, rest = column.partition(",")
+    return HEADINGS.get(name, name.replace("_", " ").capitalize()) + comma + rest
 
 
 def cell(value: object, column: str = "") -> str:
     """Return one value of a table as text.
 
-    Whole numbers get thousands separators, shares and scores three decimals, changes in points a
-    sign and two decimals, seconds none; what is missing is a dash.
+    Whole numbers get thousands separators, shares, scores and p three decimals, changes in points
+    a sign and two decimals, seconds none; what is missing is a dash.
     """
     if value is None or value is pd.NA or (isinstance(value, Real) and math.isnan(value)):
         return MISSING
@@ -56,11 +92,25 @@ def cell(value: object, column: str = "") -> str:
         return str(value)
     if column in _NAMES:
         return str(int(value))
-    if column in _POINTS:
+    if _is_points(column):
         return _sign(f"{value:+.2f}")
     if isinstance(value, Integral) or column in _SECONDS:
         return _sign(f"{round(value):,}")
+    if _is_p(column):
+        return p_value(value)
     return _sign(f"{value:.3f}")
+
+
+def interval(value: object, low: object, high: object, column: str = "") -> str:
+    """Return an estimate with its interval, an estimate alone where there is no interval."""
+    ends = [cell(low, column), cell(high, column)]
+    shown = cell(value, column)
+    return shown if MISSING in (*ends, shown) else f"{shown} ({ends[0]} to {ends[1]})"
+
+
+def p_value(value: float) -> str:
+    """Return a p value with three decimals, or that it is below the least that these show."""
+    return f"< {_LEAST_P}" if value < _LEAST_P else f"{value:.3f}"
 
 
 def percent(share: float, places: int = 1) -> str:
@@ -85,46 +135,86 @@ def to_html(frame: pd.DataFrame, caption: str) -> str:
     """
     data = frame.attrs.get("data", "")
     whole = f"{caption.rstrip('.')}. Computed on {data}." if data else caption
-    numeric = _numeric(frame)
+    columns = _columns(frame)
     lines = [
         f'<div class="lcc-table-scroll" role="region" tabindex="0" '
         f'aria-label="{html.escape(whole)}" style="overflow-x:auto">',
         '<table class="lcc-table table">',
         f"<caption>{html.escape(whole)}</caption>",
         "<thead><tr>"
-        + "".join(_tag("th", heading(c), numeric[c], ' scope="col"') for c in frame.columns)
+        + "".join(_tag("th", c.heading, c.numeric, ' scope="col"') for c in columns)
         + "</tr></thead>",
         "<tbody>",
     ]
     if frame.empty:
-        lines.append(f'<tr><td colspan="{max(len(frame.columns), 1)}">None in this run</td></tr>')
-    for row in _rows(frame):
-        first, *rest = zip(frame.columns, row, strict=True)
-        cells = _tag("th", cell(first[1], first[0]), numeric[first[0]], ' scope="row"')
-        cells += "".join(_tag("td", cell(value, c), numeric[c]) for c, value in rest)
+        lines.append(f'<tr><td colspan="{max(len(columns), 1)}">None in this run</td></tr>')
+    for row in zip(*(c.texts for c in columns), strict=True):
+        cells = _tag("th", row[0], columns[0].numeric, ' scope="row"')
+        cells += "".join(
+            _tag("td", text, c.numeric) for text, c in zip(row[1:], columns[1:], strict=True)
+        )
         lines.append(f"<tr>{cells}</tr>")
     return "\n".join([*lines, "</tbody>", "</table>", "</div>"])
 
 
 def to_markdown(frame: pd.DataFrame) -> str:
     """Return a table as a Markdown pipe table, numbers to the right."""
-    numeric = _numeric(frame)
+    columns = _columns(frame)
     lines = [
-        _piped(heading(c) for c in frame.columns),
-        _piped("---:" if numeric[c] else "---" for c in frame.columns),
+        _piped(c.heading for c in columns),
+        _piped("---:" if c.numeric else "---" for c in columns),
+        *(_piped(row) for row in zip(*(c.texts for c in columns), strict=True)),
     ]
-    for row in _rows(frame):
-        lines.append(_piped(cell(value, c) for c, value in zip(frame.columns, row, strict=True)))
     return "\n".join(lines) + "\n"
 
 
-def _rows(frame: pd.DataFrame) -> list[tuple]:
-    # Column by column, since a row of mixed types would turn counts into floats.
-    return list(zip(*(frame[column] for column in frame.columns), strict=True))
+class _Column(NamedTuple):
+    heading: str
+    numeric: bool
+    texts: list[str]
 
 
-def _numeric(frame: pd.DataFrame) -> dict[str, bool]:
-    return {c: pd.api.types.is_numeric_dtype(frame[c]) for c in frame.columns}
+def _columns(frame: pd.DataFrame) -> list[_Column]:
+    """Columns as shown: an estimate, its low and its high end are one; a range is one too."""
+    shown = []
+    for name in frame.columns:
+        base = str(name).removesuffix(_LOW).removesuffix(_HIGH)
+        if base != name and {base + _LOW, base + _HIGH} <= set(frame.columns):
+            if base not in frame and name == base + _LOW:
+                shown.append(_range_column(frame, base))
+        elif {f"{name}{_LOW}", f"{name}{_HIGH}"} <= set(frame.columns):
+            shown.append(_interval_column(frame, name))
+        else:
+            texts = [cell(value, name) for value in frame[name]]
+            shown.append(_Column(heading(name), _numeric(frame, name), texts))
+    return shown
+
+
+def _interval_column(frame: pd.DataFrame, name: str) -> _Column:
+    values = zip(frame[name], frame[name + _LOW], frame[name + _HIGH], strict=True)
+    texts = [interval(*three, name) for three in values]
+    return _Column(f"{heading(name)} ({INTERVAL})", _numeric(frame, name), texts)
+
+
+def _range_column(frame: pd.DataFrame, name: str) -> _Column:
+    ends = [[cell(value, name) for value in frame[name + end]] for end in (_LOW, _HIGH)]
+    texts = [
+        MISSING if MISSING in (low, high) else f"{low} to {high}"
+        for low, high in zip(*ends, strict=True)
+    ]
+    return _Column(heading(name), _numeric(frame, name + _LOW), texts)
+
+
+def _numeric(frame: pd.DataFrame, name: str) -> bool:
+    return pd.api.types.is_numeric_dtype(frame[name])
+
+
+def _is_points(column: str) -> bool:
+    return {"delta", "points"} & set(column.split("_")) != set()
+
+
+def _is_p(column: str) -> bool:
+    return "p" in column.split("_")
 
 
 def _tag(name: str, text: str, numeric: bool, attributes: str = "") -> str:

@@ -9,9 +9,11 @@ import io
 from collections.abc import Callable, Sequence
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart; a class keeps its colour.
 COLOURS = {"ALL": "#D55E00", "HEM": "#0072B2"}
@@ -76,6 +78,33 @@ def finish(figure: Figure, alt: str, data_label: str) -> Figure:
     figure.text(0.995, 0.01, data_label, ha="right", va="bottom", fontsize=8, color=GREY)
     figure.alt = f"{alt} Computed on {data_label}."
     return figure
+
+
+@styled
+def absent(what: str, *, data_label: str) -> Figure:
+    """Return the figure that stands where a run holds nothing to draw.
+
+    Parameters
+    ----------
+    what
+        What would be drawn, such as ``"The ablation"``.
+    data_label
+        What the run is computed on.
+    """
+    figure, (axis,) = new_figure(1.3)
+    axis.set_axis_off()
+    axis.text(0.5, 0.5, "Not in this run", ha="center", va="center", fontsize=12, color=GREY)
+    return finish(figure, f"Not in this run: {what[0].lower()}{what[1:]}.", data_label)
+
+
+def spread(count: int) -> NDArray[np.float64]:
+    """Return offsets that keep dots apart: fixed, so that a figure is the same each time."""
+    return 0.28 * np.sin(2.4 * np.arange(count)) if count > 1 else np.zeros(count)
+
+
+def colours(count: int) -> list[str]:
+    """Return that many colours of :data:`SERIES`, from its start again if need be."""
+    return [SERIES[n % len(SERIES)] for n in range(count)]
 
 
 def alt_text(figure: Figure) -> str:

@@ -3,36 +3,54 @@
 Scores are rounded to six decimals and changes in points to four, so that a table recomputed on
 another machine equals the stored one; how they are shown is ``report.formatting``'s matter. Each
 frame says in ``attrs["data"]`` what it was computed on, taken from ``cells.attrs["label"]``.
+Tables take what a study holds so far; the table ``progress`` says how much that is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import pandas as pd
 
-from lcc_utils.evaluation.metrics import CLASSES, evaluate_result, natural, subject_spread
-from lcc_utils.evaluation.result import Result
-from lcc_utils.report.claims import load_claims, stated_deltas, verdicts
+from lcc_utils.evaluation.metrics import CLASSES, natural
+from lcc_utils.evaluation.result import Result, Results
+from lcc_utils.report import ablation_tables, monte_carlo_tables, statistics_tables, training_tables
+from lcc_utils.report.claims import load_claims, verdicts
 from lcc_utils.report.formatting import to_html, to_markdown
+from lcc_utils.report.rows import table
 
-__all__ = [
-    "TABLES",
-    "ablation_runs_table",
-    "build_table",
-    "paired_changes",
-    "to_html",
-    "to_markdown",
-]
+__all__ = ["ALL", "NONE", "TABLES", "Table", "build_table", "to_html", "to_markdown"]
 
-Results = dict[str, list[Result]]
-FULL = "full"
-_SCORE, _POINT = 6, 4
-_METRICS = ["auc", "f1_weighted", "f1_weighted_at_half", "sensitivity", "specificity", "threshold"]
+# Studies that a table takes: an empty list stands for every study of the run, as it does for
+# ``Run.gather``; no study is called "none".
+ALL: tuple[str, ...] = ()
+NONE = ("none",)
 _PHASES = ["train", "prelim", "final", "all"]
 
 
-def build_table(name: str, cells: pd.DataFrame, results: Results) -> pd.DataFrame:
+@dataclass(frozen=True)
+class Table:
+    """A table of the book.
+
+    Attributes
+    ----------
+    build
+        Makes it from cells and results.
+    studies
+        Names of the studies that it takes; ``ALL`` for whatever the run has, or ``NONE``.
+    measured
+        Whether its numbers come from the run's cells.
+    """
+
+    build: Callable[[pd.DataFrame, Results], pd.DataFrame]
+    studies: tuple[str, ...]
+    measured: bool = True
+
+
+def build_table(
+    name: str, cells: pd.DataFrame, results: Results | dict[str, list[Result]]
+) -> pd.DataFrame:
     """Build one of :data:`TABLES`, naming its data.
 
     Parameters
@@ -42,11 +60,12 @@ def build_table(name: str, cells: pd.DataFrame, results: Results) -> pd.DataFram
     cells
         One row a cell: ``label, patient, subject, phase, fold``; ``attrs["label"]`` names the data.
     results
-        Results by study: ``training``, ``ablation``, ``smoke``. A study that is absent gives a
-        table without rows.
+        Results by study; of those that the table does not take, none are needed. A study that is
+        absent gives a table without rows, one that is partly run a table of what is there.
     """
-    frame = TABLES[name](cells, results)
-    frame.attrs["data"] = cells.attrs.get("label", "")
+    have = results if isinstance(results, Results) else Results(results)
+    frame = TABLES[name].build(cells, have)
+    frame.attrs["data"] = cells.attrs.get("label", "") if TABLES[name].measured else ""
     return frame
 
 
@@ -79,106 +98,37 @@ def subjects_table(cells: pd.DataFrame, _results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["subject", "class", "patients", "folds", "cells"])
 
 
-def training_table(_cells: pd.DataFrame, results: Results) -> pd.DataFrame:
-    """Give the headline metrics of each direction on its test cells."""
-    rows = []
-    for result in results.get("training", []):
-        found = evaluate_result(result)
-        rows.append(
-            {"split": result.split}
-            | {name: round(found[name], _SCORE) for name in _METRICS}
-            | {"test_subjects": found["subjects"], "test_cells": found["cells"]}
-            | {"training_cells": result.record["split"]["train"]}
-        )
-    columns = ["split", *_METRICS, "test_subjects", "test_cells", "training_cells"]
-    return pd.DataFrame(rows, columns=columns)
-
-
-def training_subjects_table(_cells: pd.DataFrame, results: Results) -> pd.DataFrame:
-    """Give the spread of accuracy over test subjects, by direction and class."""
-    names = ["median", "q1", "q3", "min", "max"]
-    rows = []
-    for result in results.get("training", []):
-        spread = subject_spread(result.test, evaluate_result(result)["threshold"])
-        for kind, found in spread.items():
-            row = {"split": result.split, "class": kind, "subjects": found["subjects"]}
-            row |= {name: round(found[name], _SCORE) for name in names}
-            rows.append(row | {"worst": found["worst"]})
-    return pd.DataFrame(rows, columns=["split", "class", "subjects", *names, "worst"])
-
-
-def ablation_table(cells: pd.DataFrame, results: Results) -> pd.DataFrame:
-    """Summarise each variant over its runs, beside the change that the paper states.
-
-    ``auc`` and ``f1_weighted`` are means with least and most over the runs; the changes are the
-    means of differences, in points, to the full model of the same split and seed.
-    """
-    runs = ablation_runs_table(cells, results)
-    changes = paired_changes(runs)
-    stated = stated_deltas(load_claims())
-    rows = []
-    for variant, group in runs.groupby("variant", sort=False):
-        row: dict[str, object] = {"variant": variant, "runs": len(group)}
-        for name in ("auc", "f1_weighted"):
-            row[name] = round(group[name].mean(), _SCORE)
-            row[f"{name}_min"], row[f"{name}_max"] = group[name].min(), group[name].max()
-        own = changes[changes["variant"] == variant]
-        row["auc_delta"] = round(own["auc_delta"].mean(), _POINT)
-        row["f1_delta"] = round(own["f1_delta"].mean(), _POINT)
-        rows.append(row | {"f1_delta_stated": stated.get(str(variant), float("nan"))})
-    columns = ["variant", "runs", "auc", "auc_min", "auc_max", "f1_weighted", "f1_weighted_min"]
-    columns += ["f1_weighted_max", "auc_delta", "f1_delta", "f1_delta_stated"]
-    return pd.DataFrame(rows, columns=columns)
-
-
-def ablation_runs_table(_cells: pd.DataFrame, results: Results) -> pd.DataFrame:
-    """Give one row a run of the ablation, the full model first."""
-    runs = sorted(results.get("ablation", []), key=_place)
-    rows = []
-    for result in runs:
-        found = evaluate_result(result)
-        row = {"variant": result.variant, "split": result.split, "seed": result.seed}
-        row |= {name: round(found[name], _SCORE) for name in _METRICS}
-        rows.append(row | {"best_epoch": result.record.get("best_epoch")})
-    return pd.DataFrame(rows, columns=["variant", "split", "seed", *_METRICS, "best_epoch"])
-
-
-def paired_changes(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return each run's change in points to the full model of the same split and seed.
-
-    Parameters
-    ----------
-    runs
-        From :func:`ablation_runs_table`.
-
-    Returns
-    -------
-    DataFrame
-        ``variant, split, seed, auc_delta, f1_delta``, without the full model and without runs
-        that have no full model beside them.
-    """
-    full = runs[runs["variant"] == FULL][["split", "seed", "auc", "f1_weighted"]]
-    others = runs[runs["variant"] != FULL]
-    both = others.merge(full, on=["split", "seed"], suffixes=("", "_full"))
-    both["auc_delta"] = 100 * (both["auc"] - both["auc_full"])
-    both["f1_delta"] = 100 * (both["f1_weighted"] - both["f1_weighted_full"])
-    return both[["variant", "split", "seed", "auc_delta", "f1_delta"]]
-
-
 def model_table(_cells: pd.DataFrame, results: Results) -> pd.DataFrame:
     """List the models that were trained, with their parameters."""
-    columns = ["study", "variant", "backbone", "weights", "size"]
-    columns += ["parameters_trainable", "parameters_total"]
     rows = []
     for study in sorted(results):
-        for result in sorted(results[study], key=_place):
+        for result in sorted(results[study], key=ablation_tables.place):
             settings, model = result.settings, result.record["model"]
             row = {"study": study, "variant": result.variant, "backbone": model["backbone"]}
             row["weights"] = settings.get("model", {}).get("weights") or "none"
             row["size"] = settings.get("pixels", {}).get("size")
-            row |= {name: model[name] for name in ("parameters_trainable", "parameters_total")}
-            rows.append(row)
-    return pd.DataFrame(rows, columns=columns).drop_duplicates(ignore_index=True)
+            names = ("parameters_trainable", "parameters_total")
+            rows.append(row | {name: model.get(name) for name in names})
+    counts = ["size", "parameters_trainable", "parameters_total"]
+    text = ["study", "variant", "backbone", "weights"]
+    frame = table(rows, text + counts, counts, text)
+    # What a classical model fits may differ by a few numbers between runs; the first stands.
+    return frame.drop_duplicates([*text, "size"], ignore_index=True)
+
+
+def progress_table(_cells: pd.DataFrame, results: Results) -> pd.DataFrame:
+    """Say how much of each study has run; ``reason`` is why the first that failed did."""
+    rows = []
+    for study in dict.fromkeys([*results, *results.missing]):
+        done, missing = len(results.get(study, [])), results.missing.get(study, [])
+        reasons = [place.reason for place in missing if place.reason]
+        rows.append(
+            {"study": study, "planned": done + len(missing), "done": done}
+            | {"not_run": len(missing) - len(reasons), "failed": len(reasons)}
+            | {"reason": reasons[0] if reasons else ""}
+        )
+    counts = ["planned", "done", "not_run", "failed"]
+    return table(rows, ["study", *counts, "reason"], counts, ["study", "reason"])
 
 
 def claims_table(cells: pd.DataFrame, results: Results) -> pd.DataFrame:
@@ -187,15 +137,31 @@ def claims_table(cells: pd.DataFrame, results: Results) -> pd.DataFrame:
     return verdicts(load_claims(), cells, results)[columns]
 
 
-TABLES: dict[str, Callable[[pd.DataFrame, Results], pd.DataFrame]] = {
-    "cells": cells_table,
-    "subjects": subjects_table,
-    "training": training_table,
-    "training_subjects": training_subjects_table,
-    "ablation": ablation_table,
-    "ablation_runs": ablation_runs_table,
-    "model": model_table,
-    "claims": claims_table,
+_MONTE_CARLO = monte_carlo_tables.STUDIES
+
+TABLES: dict[str, Table] = {
+    "cells": Table(cells_table, NONE),
+    "subjects": Table(subjects_table, NONE),
+    "progress": Table(progress_table, ALL),
+    "model": Table(model_table, ALL),
+    "claims": Table(claims_table, ("training", "ablation", *_MONTE_CARLO)),
+    "training": Table(training_tables.training_table, ("training",)),
+    "training_subjects": Table(training_tables.training_subjects_table, ("training",)),
+    "shared": Table(training_tables.shared_table, ("shared",)),
+    "primary": Table(training_tables.primary_table, ("primary",)),
+    "primary_comparisons": Table(training_tables.primary_comparisons_table, ("primary",)),
+    "search": Table(training_tables.search_table, ("search",)),
+    "baselines": Table(training_tables.baselines_table, ("baselines",)),
+    "literature": Table(training_tables.literature_table, NONE, measured=False),
+    "ablation": Table(ablation_tables.ablation_table, ("ablation",)),
+    "ablation_runs": Table(ablation_tables.ablation_runs_table, ("ablation",)),
+    "factorial": Table(ablation_tables.factorial_table, ("ablation",)),
+    "recipe": Table(ablation_tables.recipe_table, ("recipe",)),
+    "monte_carlo": Table(monte_carlo_tables.monte_carlo_table, _MONTE_CARLO),
+    "monte_carlo_subjects": Table(monte_carlo_tables.monte_carlo_subjects_table, _MONTE_CARLO),
+    "leakage": Table(monte_carlo_tables.leakage_table, monte_carlo_tables.LEAKAGE_STUDIES),
+    "right_and_wrong": Table(statistics_tables.right_and_wrong_table, ("primary", *_MONTE_CARLO)),
+    "false_positives": Table(statistics_tables.false_positives_table, NONE, measured=False),
 }
 
 
@@ -216,7 +182,3 @@ def _count(named: pd.DataFrame, by: list[str]) -> pd.DataFrame:
         cells=("cell_id", "size"), patients=("patient", "nunique"), subjects=("subject", "nunique")
     )
     return table.reset_index()
-
-
-def _place(result: Result) -> tuple:
-    return (result.variant != FULL, result.variant, result.split, result.seed)

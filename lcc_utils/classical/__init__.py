@@ -1,0 +1,1 @@
+"""Models on measured features of cells, without a network."""

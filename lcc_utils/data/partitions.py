@@ -1,0 +1,172 @@
+"""What splits are made of: the three partitions, and how subjects are counted and chosen."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from lcc_utils.errors import RequestError
+
+PARTITIONS = ("train", "validation", "test")
+LEAKY = frozenset({"image", "leaky", "shared"})
+
+
+@dataclass(frozen=True)
+class Split:
+    """Cell ids of the three partitions, and how they were made.
+
+    Attributes
+    ----------
+    train, validation, test
+        Sorted cell ids; no cell is in two of them.
+    protocol
+        ``official``, ``patient``, ``kfold`` and ``clean`` keep subjects on one side; those of
+        ``LEAKY`` (``image``, ``leaky``, ``shared``) do not, and exist to measure leakage.
+    seed
+        Seed of the random part.
+    name
+        What a reader calls it, such as ``fold 0 to 1``.
+    """
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+    protocol: str
+    seed: int
+    name: str
+
+    @property
+    def digest(self) -> str:
+        """Sixteen hex digits that identify the three partitions' content."""
+        text = "\n".join(
+            f"{part} {cell}" for part in PARTITIONS for cell in sorted(getattr(self, part))
+        )
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def make_split(
+    train: pd.DataFrame,
+    validation: pd.DataFrame,
+    test: pd.DataFrame,
+    protocol: str,
+    seed: int,
+    name: str,
+) -> Split:
+    """Return the split of three tables of cells."""
+    ids = (tuple(sorted(part["cell_id"])) for part in (train, validation, test))
+    return Split(*ids, protocol=protocol, seed=seed, name=name)
+
+
+def labelled_cells(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return the labelled cells by id, which makes splits independent of the rows' order.
+
+    Raises
+    ------
+    RequestError
+        If there is no column ``subject``, or a class is missing.
+    """
+    if "subject" not in cells:
+        raise RequestError("The table of cells has no column subject; run subject_groups first.")
+    labelled = cells[cells["label"].notna()].sort_values("cell_id")
+    need_both_classes(labelled, "the data")
+    return labelled
+
+
+def need_both_classes(
+    cells: pd.DataFrame, where: str, advice: str = "check the data with `lcc data check`"
+) -> None:
+    """Raise a RequestError with advice if cells, found in a place named where, lack a class."""
+    present = {int(label) for label in cells["label"].unique()}
+    for label in (0, 1):
+        if label not in present:
+            raise RequestError(
+                f"No {class_name(label)} cells in {where}, but the protocol needs both classes; "
+                f"{advice}."
+            )
+
+
+def need_subjects(label: int, subjects: Sequence[str], least: int, protocol: str) -> None:
+    """Raise a RequestError unless a class has subjects for three partitions of least each."""
+    if least < 1:
+        raise RequestError(f"studies.*.splits min_subjects is {least}, but must be at least 1.")
+    if len(subjects) < 3 * least:
+        raise RequestError(
+            f"Class {class_name(label)} has {len(subjects)} subject(s) ({', '.join(subjects)}), "
+            f"but a {protocol} split needs {3 * least}: {least} for each of training, validation "
+            f"and test (studies.*.splits min_subjects: {least}). Add data, lower the setting, or "
+            "use another protocol."
+        )
+
+
+def check_shares(shares: Sequence[float]) -> None:
+    """Raise a RequestError unless shares are three positive numbers that sum to 1."""
+    if len(shares) != 3 or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
+        raise RequestError(
+            f"Shares {tuple(shares)} must be three positive numbers that sum to 1: training, "
+            "validation, test."
+        )
+
+
+def part_counts(total: int, shares: Sequence[float], least: int = 1) -> tuple[int, int, int]:
+    """Return whole numbers near the shares of total, each at least least (total has room)."""
+    validation = max(least, round(total * shares[1]))
+    test = max(least, round(total * shares[2]))
+    while total - validation - test < least:
+        validation, test = (validation - 1, test) if validation > test else (validation, test - 1)
+    return total - validation - test, validation, test
+
+
+def subject_label(cells: pd.DataFrame) -> pd.Series:
+    """Return each cell's subject's class: that of most of the subject's cells."""
+    return cells.groupby("subject")["label"].transform(lambda labels: int(labels.mean() >= 0.5))
+
+
+def validation_subjects(
+    pool: pd.DataFrame, share: float, seed: int | np.random.Generator, least: int = 1
+) -> set[str]:
+    """Choose subjects of each class whose cells come nearest to a share of the class.
+
+    Parameters
+    ----------
+    pool
+        Cells that train or validate.
+    share
+        Share of each class's cells that validates.
+    seed
+        Seed of the order in which subjects are tried.
+    least
+        Number of subjects of each class that at least validate, and that at least train.
+
+    Raises
+    ------
+    RequestError
+        If a class has fewer than two subjects.
+    """
+    rng = np.random.default_rng(seed)
+    chosen: set[str] = set()
+    for label, group in pool.groupby(subject_label(pool)):
+        sizes = group["subject"].value_counts().sort_index()
+        if len(sizes) < 2:
+            raise RequestError(
+                f"Class {class_name(label)} has one subject left ({sizes.index[0]}); "
+                "training and validation need one each."
+            )
+        taken, aim = 0, share * len(group)
+        picked: list[str] = []
+        for subject in rng.permutation(sizes.index.to_numpy()):
+            closer = abs(taken + sizes[subject] - aim) < abs(taken - aim)
+            if closer and len(picked) < len(sizes) - least:
+                picked.append(subject)
+                taken += sizes[subject]
+        spare = sizes.drop(picked).sort_values(kind="stable").index
+        chosen |= {*picked, *spare[: max(0, least - len(picked))]}
+    return chosen
+
+
+def class_name(label: int) -> str:
+    """Return what the data set calls a class: ALL (1) or HEM (0)."""
+    return "ALL" if label == 1 else "HEM"

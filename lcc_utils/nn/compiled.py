@@ -1,0 +1,149 @@
+"""A compiled model, built once for each architecture and reset between trainings.
+
+When memory does not suffice, all are let go, so that the next training has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+
+import keras
+
+from lcc_utils.errors import DataError
+from lcc_utils.nn.augment import Augmentation
+from lcc_utils.nn.classifier import backbone_paths, build_classifier, logits_model
+from lcc_utils.nn.losses import FocalLoss
+from lcc_utils.nn.schedules import Constant, LayerwiseAdamW, OneCycle
+from lcc_utils.nn.settings import ExperimentSettings, Model
+
+__all__ = ["Compiled", "out_of_memory_named", "prepare"]
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A compiled model that several trainings use, one after the other.
+
+    Attributes
+    ----------
+    classifier, logits
+        The classifier, and the same layers ending before the softmax.
+    trainer
+        The same behind augmentation, compiled.
+    loss, schedule
+        What it was compiled with; their values can be changed.
+    """
+
+    classifier: keras.Model
+    logits: keras.Model
+    trainer: keras.Model
+    loss: FocalLoss
+    schedule: OneCycle | Constant
+
+
+def prepare(settings: ExperimentSettings, seed: int) -> Compiled:
+    """Return a compiled model in the state of a new one with this seed."""
+    recipe = settings.training
+    # What runs in the compiled step; imgaug runs before it.
+    on_device = settings.augmentation.engine == "keras"
+    policy = settings.augmentation.policy if on_device else "none"
+    architecture = (settings.model, settings.pixels.size, policy, settings.precision)
+    # JAX bakes the values of loss and schedule into the compiled step; TensorFlow does not.
+    compiled = _compile.__wrapped__ if keras.backend.backend() == "jax" else _compile
+    model = compiled(
+        architecture,
+        recipe.schedule,
+        recipe.weight_decay,
+        recipe.clip_norm,
+        recipe.backbone_rate,
+    )
+    for old, new in zip(
+        model.trainer.variables, _build(*architecture, seed)[2].variables, strict=True
+    ):
+        old.assign(new)
+    for variable in model.trainer.optimizer.variables:
+        variable.assign(keras.ops.zeros(variable.shape, variable.dtype))
+    plain = settings.loss.name == "cross_entropy"
+    model.loss.assign(
+        0.0 if plain else settings.loss.gamma, (1.0, 1.0) if plain else settings.loss.alpha
+    )
+    return model
+
+
+@contextmanager
+def out_of_memory_named(settings: ExperimentSettings) -> Iterator[None]:
+    """Turn what a framework raises for want of memory into an error that says what to lower.
+
+    Raises
+    ------
+    DataError
+        In place of such an error; others pass.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not _out_of_memory(error):
+            raise
+        _compile.cache_clear()
+        raise DataError(
+            f"Memory did not suffice for {settings.model.backbone} at {settings.pixels.size} px "
+            f"in batches of {settings.training.batch}; lower training.batch or pixels.size, or "
+            "use fewer jobs."
+        ) from error
+
+
+@lru_cache(maxsize=4)
+def _compile(
+    architecture: tuple[Model, int, str, str],
+    schedule_name: str,
+    weight_decay: float,
+    clip_norm: float,
+    backbone_rate: float,
+) -> Compiled:
+    """Build and compile once; tracing the first step costs more than many a training."""
+    classifier, logits, trainer = _build(*architecture, seed=0)
+    loss = FocalLoss(from_logits=True)
+    schedule = OneCycle(1e-3, 2) if schedule_name == "onecycle" else Constant(1e-3)
+    recipe = {"weight_decay": weight_decay, "global_clipnorm": clip_norm}
+    trainer.compile(
+        optimizer=(
+            keras.optimizers.AdamW(schedule, **recipe)
+            if backbone_rate == 1
+            else LayerwiseAdamW(schedule, backbone_rate, backbone_paths(classifier), **recipe)
+        ),
+        loss=loss,
+        metrics=[keras.metrics.F1Score(average="weighted", name="f1")],
+        # TensorFlow cannot compile the rotation with XLA, and on a CPU XLA is slower anyway.
+        jit_compile=keras.backend.backend() == "jax",
+    )
+    trainer.optimizer.build(trainer.trainable_variables)
+    return Compiled(classifier, logits, trainer, loss, schedule)
+
+
+def _build(
+    model: Model, size: int, policy: str, precision: str, seed: int
+) -> tuple[keras.Model, keras.Model, keras.Model]:
+    """Return the classifier, the same ending in logits, and the same behind augmentation."""
+    classifier = build_classifier(
+        model.backbone,
+        size,
+        attention=model.attention,
+        reduction=model.reduction,
+        weights=model.weights,
+        precision=precision,
+        seed=seed,
+    )
+    logits = logits_model(classifier)
+    images, flags = keras.Input((size, size, 3), name="image"), keras.Input((), name="flag")
+    augmented = Augmentation(policy, seed=seed, name="augmentation")(images, flags)
+    trainer = keras.Model([images, flags], logits(augmented), name="trainer")
+    return classifier, logits, trainer
+
+
+def _out_of_memory(error: Exception) -> bool:
+    # Each backend has its own type, and TensorFlow wraps what is raised while a batch is made.
+    named = type(error).__name__ in ("ResourceExhaustedError", "OutOfMemoryError")
+    told = any(sign in str(error) for sign in ("RESOURCE_EXHAUSTED", "MemoryError"))
+    return isinstance(error, MemoryError) or named or told

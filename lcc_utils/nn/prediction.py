@@ -1,0 +1,57 @@
+"""Scores of cells from a trained network."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+from scipy.special import expit
+
+from lcc_utils.errors import DataError
+from lcc_utils.nn.batches import PredictionBatches
+
+__all__ = ["predict", "predict_scores", "scores_of"]
+
+PREDICTION_BATCH = 128
+
+
+def predict_scores(
+    logits: keras.Model, pixels: np.ndarray, rows: np.ndarray, views: int = 1
+) -> np.ndarray:
+    """Return P(ALL) of some cells, float64 ``(n,)``, from a model that ends in logits.
+
+    Parameters
+    ----------
+    logits
+        Input ``(batch, size, size, 3)``, output ``(batch, 2)`` in the order HEM, ALL.
+    pixels
+        All cells, uint8 ``(n, size, size, 3)``.
+    rows
+        Which of them.
+    views
+        P(ALL) is the mean over so many views of a cell: 1, as it is; 4, its quarter turns;
+        8, their mirror images too. A cell on a slide has no up and no left.
+
+    Raises
+    ------
+    DataError
+        If a score is not finite.
+    """
+    total = np.zeros(len(rows))
+    for view in range(views):
+        total += scores_of(predict(logits, pixels, rows, view))
+    if not np.isfinite(total).all():
+        raise DataError(
+            f"{np.count_nonzero(~np.isfinite(total)):,} of {len(rows):,} cells have a score that "
+            "is not finite; lower training.learning_rate, or set precision to float32."
+        )
+    return total / views
+
+
+def predict(model: keras.Model, pixels: np.ndarray, rows: np.ndarray, view: int = 0) -> np.ndarray:
+    """Return a model's output for some cells; ``view`` as in ``PredictionBatches``."""
+    return model.predict(PredictionBatches(pixels, rows, PREDICTION_BATCH, view), verbose=0)
+
+
+def scores_of(logits: np.ndarray) -> np.ndarray:
+    """Return P(ALL) from the two logits, in double precision."""
+    return expit(logits[:, 1].astype("float64") - logits[:, 0].astype("float64"))

@@ -1,0 +1,168 @@
+"""How each kind of model learns from a split and scores its cells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lcc_utils.classical.features import feature_table
+from lcc_utils.classical.models import fit as fit_classical
+from lcc_utils.data.images import PixelCache
+from lcc_utils.data.partitions import Split
+from lcc_utils.evaluation.metrics import best_weighted_f1
+from lcc_utils.nn.settings import ExperimentSettings
+
+OnEpoch = Callable[[dict[str, float]], None]
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What a model gives: scores in the order of the split's cells, and how it came about.
+
+    Attributes
+    ----------
+    validation, test
+        P(ALL) of the validation and of the test cells.
+    model
+        What ``experiment.json`` says of the model: name and numbers of parameters.
+    history
+        One row an epoch; empty for models that have none.
+    facts
+        ``epochs`` and ``best_epoch``, where there are epochs.
+    epoch_seconds
+        Time of each epoch.
+    """
+
+    validation: np.ndarray
+    test: np.ndarray
+    model: dict[str, Any]
+    history: list[dict[str, float]] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+    epoch_seconds: list[float] = field(default_factory=list)
+
+
+def learn(
+    settings: ExperimentSettings,
+    cells: pd.DataFrame,
+    split: Split,
+    seed: int,
+    on_epoch: OnEpoch | None = None,
+) -> Learned:
+    """Train the model that settings name, and score validation and test cells.
+
+    Raises
+    ------
+    DataError
+        If pixels cannot be read, or training diverges or runs out of memory.
+    """
+    if settings.classical:
+        return _from_features(settings, cells, split, seed, feature_table(cells))
+    pixels = PixelCache(cells, settings.pixels.size, settings.pixels.crop)
+    if settings.model.frozen:
+        from lcc_utils.nn.frozen import frozen_features
+
+        features = frozen_features(pixels.array, settings, pixels.path.stem)
+        return _from_features(settings, cells, split, seed, features)
+    return _network(settings, cells, split, seed, pixels, on_epoch)
+
+
+def prepare(settings: ExperimentSettings, cells: pd.DataFrame, progress: bool = False) -> None:
+    """Fill the caches that a model of these settings reads: pixels, or measured features."""
+    if settings.classical:
+        feature_table(cells, progress=progress)
+        return
+    pixels = PixelCache(cells, settings.pixels.size, settings.pixels.crop, progress=progress)
+    if settings.model.frozen:
+        from lcc_utils.nn.frozen import frozen_features
+
+        frozen_features(pixels.array, settings, pixels.path.stem, progress=progress)
+
+
+def require_weights(settings: Iterable[ExperimentSettings]) -> None:
+    """Fetch the ImageNet weights that models start from, before any pixel is decoded.
+
+    Raises
+    ------
+    RequestError
+        If they are neither on disk nor to be downloaded; which file to put where.
+    """
+    networks = [own for own in settings if not own.classical]
+    wanted = {(s.model.backbone, s.pixels.size) for s in networks if s.model.weights == "imagenet"}
+    if wanted:
+        from lcc_utils.nn.classifier import build_classifier
+
+        for name, size in sorted(wanted):
+            build_classifier(name, size)
+
+
+def _network(
+    settings: ExperimentSettings,
+    cells: pd.DataFrame,
+    split: Split,
+    seed: int,
+    pixels: PixelCache,
+    on_epoch: OnEpoch | None,
+) -> Learned:
+    from lcc_utils.nn.compiled import out_of_memory_named
+    from lcc_utils.nn.training import Cells, fit, predict_scores
+
+    table = cells.set_index("cell_id")
+
+    def some(ids: tuple[str, ...]) -> Cells:
+        own = table.loc[list(ids)]
+        labels, subjects = own["label"].to_numpy("int64"), own["subject"].to_numpy(str)
+        return Cells(pixels.rows(ids), labels, subjects)
+
+    training, validation = some(split.train), some(split.validation)
+    fitted = fit(
+        settings, pixels.array, training, validation, seed, best_weighted_f1, on_epoch
+    )  # fmt: skip
+    views = settings.prediction.views
+    with out_of_memory_named(settings):
+        test = predict_scores(fitted.logits, pixels.array, pixels.rows(split.test), views=views)
+    return Learned(
+        fitted.validation_scores,
+        test,
+        {"backbone": settings.model.backbone, **fitted.parameters},
+        fitted.history,
+        {"epochs": len(fitted.history), "best_epoch": fitted.best_epoch},
+        fitted.epoch_seconds,
+    )
+
+
+def _from_features(
+    settings: ExperimentSettings,
+    cells: pd.DataFrame,
+    split: Split,
+    seed: int,
+    features: np.ndarray,
+) -> Learned:
+    """Fit a model on one row of numbers a cell: a classical one, or the frozen network's head."""
+    rows = pd.Series(np.arange(len(cells)), index=cells["cell_id"])
+    labels = cells["label"].to_numpy("int64", na_value=-1)
+
+    def fitted(ids: tuple[str, ...]) -> Any:
+        own = rows.loc[list(ids)].to_numpy()
+        if settings.classical:
+            return fit_classical(settings.model.backbone, features[own], labels[own], seed)
+        from lcc_utils.nn.head import fit_head
+
+        return fit_head(features[own], labels[own], seed)
+
+    def scores(model: Any, ids: tuple[str, ...]) -> np.ndarray:
+        return model.scores(features[rows.loc[list(ids)].to_numpy()])
+
+    model = fitted(split.train)
+    validation = scores(model, split.validation)
+    if settings.training.refit:
+        model = fitted(split.train + split.validation)
+    name = settings.model.backbone
+    return Learned(
+        validation,
+        scores(model, split.test),
+        {"backbone": name, "parameters_trainable": model.parameters},
+    )

@@ -1,0 +1,156 @@
+"""What a run is to do: every experiment of every study, with its split, before any is run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache
+
+import pandas as pd
+
+from lcc_utils.data.partitions import Split
+from lcc_utils.data.splits import (
+    image_split,
+    kfold_splits,
+    leakage_guard,
+    leakage_pair,
+    official_split,
+    patient_split,
+)
+from lcc_utils.errors import LccError, RequestError
+from lcc_utils.evaluation.result import Missing
+from lcc_utils.nn.settings import ExperimentSettings
+from lcc_utils.pipeline.config import RunConfig, SplitSettings
+from lcc_utils.pipeline.store import SCHEMA, short_digest
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One training on one split with one seed; it runs alone and has a stable key.
+
+    Attributes
+    ----------
+    study, variant
+        Its place in a run; they are not part of the key.
+    settings
+        Pixels, model, loss, augmentation, training, prediction and precision.
+    split
+        Which cells train, validate and test.
+    seed
+        Seed of everything random in the training.
+    data_digest
+        Digest of all the cells that the run was given.
+    """
+
+    study: str
+    variant: str
+    settings: ExperimentSettings
+    split: Split
+    seed: int
+    data_digest: str
+
+    @property
+    def key(self) -> str:
+        """Sixteen hex digits over everything that can change the result, and nothing else."""
+        return experiment_key(
+            self.data_digest, self.split.digest, self.settings.relevant(), self.seed
+        )
+
+    @property
+    def name(self) -> str:
+        """Its place in words."""
+        return f"{self.study}, {self.variant}, {self.split.name}, seed {self.seed}"
+
+    @property
+    def work(self) -> int:
+        """About how much it costs, in cells that pass through training."""
+        whole = not (self.settings.classical or self.settings.model.frozen)
+        passes = self.settings.training.epochs * (1 + self.settings.training.refit)
+        return len(self.split.train) * (passes if whole else 1)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All experiments of a run by study, and those that the data cannot give, with reasons."""
+
+    experiments: dict[str, list[Experiment]]
+    refused: list[Missing] = field(default_factory=list)
+
+
+def experiment_key(data_digest: str, split_digest: str, settings: dict, seed: int) -> str:
+    """Return the key of an experiment from what identifies it."""
+    return short_digest(
+        {
+            "schema": SCHEMA,
+            "data": data_digest,
+            "split": split_digest,
+            "settings": settings,
+            "seed": seed,
+        }
+    )
+
+
+def make_plan(config: RunConfig, cells: pd.DataFrame, data_digest: str) -> Plan:
+    """Plan every experiment of a run, splits made and guarded.
+
+    A split that the data cannot give, or that leaks, is refused by name and the rest of its
+    study stays. Variants follow each other, so that a model is compiled once.
+
+    Raises
+    ------
+    RequestError
+        If the data can give no experiment at all, with the first reason.
+    """
+    experiments: dict[str, list[Experiment]] = {}
+    refused: list[Missing] = []
+
+    @cache
+    def splits(settings: SplitSettings, seed: int) -> tuple[list[Split], str]:
+        try:
+            made = make_splits(settings, cells, seed)
+            for split in made:
+                leakage_guard(split, cells)
+        except LccError as error:
+            return [], str(error)
+        return made, ""
+
+    for name, study in config.studies.items():
+        experiments[name] = []
+        for variant, changes in study.variants.items():
+            settings = config.experiment(study.settings, changes)
+            for seed in study.seeds:
+                for wanted in study.splits:
+                    made, reason = splits(wanted, seed)
+                    if reason:
+                        refused.append(Missing(name, variant, wanted.protocol, seed, reason))
+                    experiments[name] += [
+                        Experiment(name, variant, settings, split, seed, data_digest)
+                        for split in made
+                    ]
+    if refused and not any(experiments.values()):
+        raise RequestError(refused[0].reason)
+    return Plan(experiments, refused)
+
+
+def make_splits(settings: SplitSettings, cells: pd.DataFrame, seed: int) -> list[Split]:
+    """Make the splits that settings ask for: one, or as many as there are parts.
+
+    On official folds the seed of the experiment does not change who validates, so that seeds
+    differ by training alone; elsewhere it draws the subjects.
+    """
+    protocol, validation = settings.protocol, settings.validation_share
+    if protocol in ("official", "shared"):
+        kept = protocol == "official"
+        fold = settings.test_fold
+        return [official_split(cells, settings.train_folds, fold, validation, drop_shared=kept)]
+    if protocol == "kfold":
+        away, least = settings.test_fold, settings.min_subjects
+        return kfold_splits(
+            cells, settings.folds, validation, seed, settings.train_folds, away, least
+        )
+    if protocol in ("clean", "leaky"):
+        least = settings.min_subjects
+        pair = leakage_pair(cells, settings.test_share, validation, seed, least)
+        return [pair[protocol == "leaky"]]
+    if protocol == "patient":
+        return [patient_split(cells, settings.shares, seed, settings.min_subjects)]
+    return [image_split(cells, settings.shares, seed)]

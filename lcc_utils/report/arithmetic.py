@@ -1,0 +1,85 @@
+"""What follows from the paper's own numbers: sums, ratios, confusion counts, its history."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+
+
+def agrees(ours: float, stated: float, places: int) -> bool:
+    """Tell whether a number, rounded to the stated decimals, is the stated one."""
+    return abs(ours - stated) <= 0.5 * 10.0**-places + 1e-9
+
+
+def sums(numbers: Sequence[float]) -> float:
+    """Return the sum of the inputs."""
+    return float(sum(numbers))
+
+
+def differences(numbers: Sequence[float]) -> float:
+    """Return the first input less the second."""
+    return numbers[0] - numbers[1]
+
+
+def ratios(numbers: Sequence[float]) -> float:
+    """Return the first input over the second."""
+    return numbers[0] / numbers[1]
+
+
+def percents_fewer(numbers: Sequence[float]) -> float:
+    """Return by how many percent the first input is below the second."""
+    return 100 * (1 - numbers[0] / numbers[1])
+
+
+def f1_of_counts(counts: Sequence[float]) -> float:
+    """Return the weighted F1 in percent of the counts tn, fp, fn, tp."""
+    tn, fp, fn, tp = counts
+    f1_all, f1_hem = 2 * tp / (2 * tp + fp + fn), 2 * tn / (2 * tn + fp + fn)
+    return 100 * ((tp + fn) * f1_all + (tn + fp) * f1_hem) / (tn + fp + fn + tp)
+
+
+def accuracy_of_counts(counts: Sequence[float]) -> float:
+    """Return the accuracy in percent of the counts tn, fp, fn, tp."""
+    return 100 * (counts[0] + counts[3]) / sum(counts)
+
+
+def sensitivity_of_counts(counts: Sequence[float]) -> float:
+    """Return the sensitivity in percent of the counts tn, fp, fn, tp."""
+    return 100 * counts[3] / (counts[2] + counts[3])
+
+
+def specificity_of_counts(counts: Sequence[float]) -> float:
+    """Return the specificity in percent of the counts tn, fp, fn, tp."""
+    return 100 * counts[0] / (counts[0] + counts[1])
+
+
+def least_auc(counts: Sequence[float]) -> float:
+    """Return the least AUC, in percent, of a score that gives these counts at one threshold.
+
+    A ROC curve never falls, so from the point (1 - specificity, sensitivity) on it is at least
+    the sensitivity high: the area is at least sensitivity times specificity.
+    """
+    return sensitivity_of_counts(counts) * specificity_of_counts(counts) / 100
+
+
+def best_epoch(history: pd.DataFrame) -> int:
+    """Return the epoch with the best validation F1, the first of equals."""
+    return int(history.loc[history["val_f1"].idxmax(), "epoch"])
+
+
+def stopped_epoch(history: pd.DataFrame, patience: int, margin: float) -> int | None:
+    """Return the epoch at which early stopping ends, or None if it does not.
+
+    An improvement is a validation F1 more than ``margin`` above the last improvement.
+    """
+    best, waited = -math.inf, 0
+    for epoch, f1 in zip(history["epoch"], history["val_f1"], strict=True):
+        if f1 > best + margin:
+            best, waited = f1, 0
+        else:
+            waited += 1
+        if waited >= patience:
+            return int(epoch)
+    return None

@@ -1,0 +1,99 @@
+"""What others report on C-NMC, from ``book/literature.yml``, each figure with its source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from lcc_utils.errors import RequestError
+from lcc_utils.report.claims import CLAIMS_FILE, Claim, load_claims
+
+LITERATURE_FILE = CLAIMS_FILE.with_name("literature.yml")
+COLUMNS = ["work", "year", "metric", "value", "phase", "protocol", "source"]
+
+
+class Entry(BaseModel):
+    """One figure of one work.
+
+    ``value`` is in percent; ``claim`` names an entry of ``book/claims.yml`` that holds it instead.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    work: str = Field(min_length=1)
+    year: int = Field(ge=2019)
+    metric: str
+    value: float | None = Field(default=None, ge=0, le=100)
+    claim: str | None = None
+    phase: str
+    protocol: str
+    source: str = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _one_value(self) -> Entry:
+        if (self.value is None) == (self.claim is None):
+            raise ValueError("give either a value or the id of a claim")
+        return self
+
+
+def load_literature(path: str | Path | None = None) -> pd.DataFrame:
+    """Read and check what others report.
+
+    Parameters
+    ----------
+    path
+        The YAML file; by default ``book/literature.yml`` of this checkout.
+
+    Returns
+    -------
+    DataFrame
+        ``work, year, metric, value, phase, protocol, source`` in the file's order; the value is
+        in 0 to 1.
+
+    Raises
+    ------
+    RequestError
+        If the file is missing or not YAML, an entry is incomplete or has an unknown field, or it
+        names a claim that is not there.
+    """
+    path = Path(path or LITERATURE_FILE)
+    claims = {claim.id: claim for claim in load_claims()}
+    rows = []
+    for entry in _entries(path):
+        share = round(_percent(entry, claims, path) / 100, 6)
+        rows.append(entry.model_dump(include=set(COLUMNS)) | {"value": share})
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _percent(entry: Entry, claims: dict[str, Claim], path: Path) -> float:
+    if entry.claim is None:
+        return float(entry.value)
+    if entry.claim not in claims:
+        raise RequestError(f"{path}: {entry.work} names the claim {entry.claim!r}, which is none.")
+    return float(claims[entry.claim].value)
+
+
+def _entries(path: Path) -> list[Entry]:
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RequestError(f"The file {path} cannot be read: {error.strerror}.") from error
+    except yaml.YAMLError as error:
+        raise RequestError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from error
+    listed = document.get("literature") if isinstance(document, dict) else None
+    if not isinstance(listed, list) or not listed:
+        raise RequestError(f"{path} has no list named 'literature'; restore the file.")
+    return [_entry(item, path) for item in listed]
+
+
+def _entry(item: object, path: Path) -> Entry:
+    try:
+        return Entry.model_validate(item)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = item.get("work", "without a name") if isinstance(item, dict) else repr(item)
+        field = ".".join(str(part) for part in first["loc"]) or "entry"
+        raise RequestError(f"{path}: {name}: {field}: {first['msg']}.") from error
