@@ -116,7 +116,7 @@ def test_killed_at_ten_moments_and_resumed_the_files_are_the_same(whole, profile
     for _ in range(10):
         before = len(list(run.glob("experiments/[!.]*")))
         process = started(code, profile, places)
-        # From the moment that this process has left something new, at any time within one second.
+        # At a random moment after this process has left something new.
         while process.poll() is None and len(list(run.glob("experiments/[!.]*"))) == before:
             time.sleep(0.01)
         time.sleep(moments.uniform(0.0, 0.4))
