@@ -57,6 +57,8 @@ show_figure(
 show_table(study, "primary", "Pooled out-of-fold results by model, intervals over subjects")
 
 # %% [markdown]
+# *Cell area* is a model of one number. What another model has over it is what that model learned beyond size.
+#
 # Each model against the first, on the same cells. The permutation test exchanges the two models' scores
 # subject by subject; its p is adjusted by Holm's method for the number of comparisons. DeLong's test takes
 # every cell for independent and stands beside it only to show what that assumption does.

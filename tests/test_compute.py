@@ -126,7 +126,7 @@ def test_killed_at_ten_moments_and_resumed_the_files_are_the_same(whole, profile
     assert counts == sorted(counts)
     assert counts[0] < 48
     done = started(code, profile, places)
-    assert done.wait(timeout=120) == 0
+    assert done.wait(timeout=600) == 0
     assert files(run) == whole
 
 

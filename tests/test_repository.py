@@ -22,7 +22,7 @@ NEEDS_DATA = {
 
 
 def run(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=600)
 
 
 def lcc(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
