@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Literal
 
 import pandas as pd
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from lcc_utils.errors import RequestError
 from lcc_utils.evaluation.result import Result
+from lcc_utils.report.entries import read_entries, read_list
 from lcc_utils.report.formatting import quantity
 from lcc_utils.report.verdicts import TESTS, Evidence
 
@@ -68,7 +68,7 @@ def load_claims(path: str | Path | None = None) -> list[Claim]:
         occurs twice, or an entry names an unknown input or test.
     """
     path = Path(path or CLAIMS_FILE)
-    claims = [_claim(entry, path) for entry in _section(path, "claims")]
+    claims = read_entries(path, "claims", Claim, "id")
     ids = [claim.id for claim in claims]
     for claim in claims:
         if ids.count(claim.id) > 1:
@@ -97,7 +97,7 @@ def paper_history(path: str | Path | None = None) -> pd.DataFrame:
         If the file is missing or a row does not have five numbers.
     """
     path = Path(path or CLAIMS_FILE)
-    rows = _section(path, "history")
+    rows = read_list(path, "history")
     for row in rows:
         if not (isinstance(row, list) and len(row) == 5 and all(_number(x) for x in row)):
             raise RequestError(f"{path}: the history row {row!r} does not have five numbers.")
@@ -158,29 +158,6 @@ def stated_deltas(claims: list[Claim]) -> dict[str, float]:
         for claim in claims
         if claim.variant and claim.test == "difference"
     }
-
-
-def _section(path: Path, name: str) -> list:
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RequestError(f"The claims file {path} cannot be read: {error.strerror}.") from error
-    except yaml.YAMLError as error:
-        raise RequestError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from error
-    section = document.get(name) if isinstance(document, dict) else None
-    if not isinstance(section, list) or not section:
-        raise RequestError(f"{path} has no list named {name!r}; add it or restore the file.")
-    return section
-
-
-def _claim(entry: object, path: Path) -> Claim:
-    try:
-        return Claim.model_validate(entry)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = entry.get("id", "without an id") if isinstance(entry, dict) else repr(entry)
-        field = ".".join(str(part) for part in first["loc"]) or "entry"
-        raise RequestError(f"{path}: claim {name}: {field}: {first['msg']}.") from error
 
 
 def _stated(claim: Claim) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lcc_utils.errors import RequestError
 from lcc_utils.report.claims import CLAIMS_FILE, Claim, load_claims
+from lcc_utils.report.entries import read_entries
 
 LITERATURE_FILE = CLAIMS_FILE.with_name("literature.yml")
 COLUMNS = ["work", "year", "metric", "value", "phase", "protocol", "source"]
@@ -62,7 +62,7 @@ def load_literature(path: str | Path | None = None) -> pd.DataFrame:
     path = Path(path or LITERATURE_FILE)
     claims = {claim.id: claim for claim in load_claims()}
     rows = []
-    for entry in _entries(path):
+    for entry in read_entries(path, "literature", Entry, "work"):
         share = round(_percent(entry, claims, path) / 100, 6)
         rows.append(entry.model_dump(include=set(COLUMNS)) | {"value": share})
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -74,26 +74,3 @@ def _percent(entry: Entry, claims: dict[str, Claim], path: Path) -> float:
     if entry.claim not in claims:
         raise RequestError(f"{path}: {entry.work} names the claim {entry.claim!r}, which is none.")
     return float(claims[entry.claim].value)
-
-
-def _entries(path: Path) -> list[Entry]:
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RequestError(f"The file {path} cannot be read: {error.strerror}.") from error
-    except yaml.YAMLError as error:
-        raise RequestError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from error
-    listed = document.get("literature") if isinstance(document, dict) else None
-    if not isinstance(listed, list) or not listed:
-        raise RequestError(f"{path} has no list named 'literature'; restore the file.")
-    return [_entry(item, path) for item in listed]
-
-
-def _entry(item: object, path: Path) -> Entry:
-    try:
-        return Entry.model_validate(item)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = item.get("work", "without a name") if isinstance(item, dict) else repr(item)
-        field = ".".join(str(part) for part in first["loc"]) or "entry"
-        raise RequestError(f"{path}: {name}: {field}: {first['msg']}.") from error
