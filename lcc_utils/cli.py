@@ -1,4 +1,4 @@
-"""The ``lcc`` command: check data, run, build and publish the book, verify its numbers."""
+"""The ``lcc`` command: check data, run, build and publish the book, verify, list the claims."""
 
 from __future__ import annotations
 
@@ -76,6 +76,13 @@ def _parser() -> argparse.ArgumentParser:
     verify = commands.add_parser("verify", help="recompute every number from predictions")
     verify.add_argument("run", metavar="RUN", nargs="?", help="name or folder, or results")
     verify.set_defaults(command=_verify)
+
+    claims = commands.add_parser("claims", help="the paper's claims: stated, ours, verdict")
+    claims.add_argument(
+        "run", metavar="RUN", nargs="?", help="name or folder of a run (default: the published)"
+    )
+    claims.add_argument("--json", action="store_true", help="print JSON instead of a list")
+    claims.set_defaults(command=_claims)
     return parser
 
 
@@ -148,6 +155,7 @@ def _book(args: argparse.Namespace) -> int:
 
 def _publish(args: argparse.Namespace) -> int:
     from lcc_utils.pipeline.book_publish import publish, publishable
+    from lcc_utils.pipeline.book_reporting import card_markdown
     from lcc_utils.pipeline.front import claims_markdown
     from lcc_utils.pipeline.run import REPOSITORY
     from lcc_utils.pipeline.verify import verify
@@ -157,7 +165,8 @@ def _publish(args: argparse.Namespace) -> int:
     problems = verify(folder).problems or _built(folder)[1]
     if problems:
         raise LccError(f"{folder} is not published: {problems[0]}")
-    for path in publish(folder, REPOSITORY, claims=claims_markdown(folder)):
+    claims, card = claims_markdown(folder), card_markdown(folder)
+    for path in publish(folder, REPOSITORY, claims=claims, card=card):
         print(path.relative_to(REPOSITORY))
     return 0
 
@@ -179,13 +188,30 @@ def _verify(args: argparse.Namespace) -> int:
     return 1 if found.problems else 0
 
 
+def _claims(args: argparse.Namespace) -> int:
+    from lcc_utils.pipeline.run import REPOSITORY
+    from lcc_utils.pipeline.verify import load_results
+    from lcc_utils.report.ledger import to_text
+    from lcc_utils.report.tables import build_table
+
+    folder = _folder(args.run) if args.run else REPOSITORY / "results"
+    ledger = build_table("claims", *load_results(folder))
+    if args.json:
+        print(json.dumps(ledger.to_dict("records"), indent=2, ensure_ascii=False))
+    else:
+        print(to_text(ledger))
+    return 0
+
+
 def _built(folder: Path) -> tuple[Path, list[str]]:
     """Stage, build and check a run's book; return its pages and what is wrong with them."""
     from lcc_utils.pipeline.book import build, check, stage
+    from lcc_utils.pipeline.book_reporting import card_markdown
     from lcc_utils.pipeline.front import claims_markdown
     from lcc_utils.pipeline.run import REPOSITORY
 
-    book = stage(folder, REPOSITORY / "book", folder / "book", claims=claims_markdown(folder))
+    claims, card = claims_markdown(folder), card_markdown(folder)
+    book = stage(folder, REPOSITORY / "book", folder / "book", claims=claims, card=card)
     html = build(book)
     return html, check(html, sorted((folder / "notebooks").glob("*.ipynb")))
 

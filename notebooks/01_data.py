@@ -82,3 +82,42 @@ show_table(study, "subjects", "Subjects of more than one patient id")
 
 # %% [markdown]
 # The subject, never the patient id, is the unit of every split in this book.
+#
+# ## Cells that are there twice
+#
+# Which ids share cells decides what a split by id, or by the official folds, lets through. In the figure
+# each dot is a patient id and each column a fold or phase; a line joins two ids that share cells, the wider
+# the more pairs of cells were counted, whose number stands on it. Hollow dots are ids without a cell in this
+# run: what joins them comes with the package, and they join others all the same. Only ids that share cells
+# with another are drawn.
+
+# %% tags=["hide-input"]
+show_figure(study, "subject_groups", figures.subject_groups(cells, data_label=label))
+
+# %% [markdown]
+# The same for the ids that do have cells in this run. Identical images are counted among these cells; pairs
+# by texture are those counted when the links that come with the package were found. A dash stands where two
+# ids are joined through an id that is not here, or by a texture that cannot be counted without the images.
+# The correlation is that of the most alike pair, and is one for identical images.
+
+# %% tags=["hide-input"]
+show_table(study, "shared_cells", "Patient ids in this run that share cells, and what shows it")
+
+# %% [markdown]
+# The next two tables need no pixels and no run. They are counted from the data set's published list of files,
+# and stand here whatever this book was computed on: groups of files with the same bytes, and the patient ids
+# and official folds that such a group spans. Files of the final phase name no patient, so for them that
+# cannot be said. The list shows only exact copies. A cell that was cut out a second time differs in its
+# bytes and is not counted here; the search in pixels, above, finds it among the folds that it is given.
+
+# %% tags=["hide-input"]
+show_table(study, "duplicates", "Files of C-NMC 2019 that are identical byte for byte, by phase")
+
+# %% tags=["hide-input"]
+show_table(study, "duplicate_pairs", "Patient ids of C-NMC 2019 that hold the same files")
+
+# %% [markdown]
+# Most of these copies lie in two different official folds, so training on one and testing on the other tests,
+# in part, on images that were trained on, unless they are taken out. What that is worth in a result is
+# measured on the same test cells in the section on subjects that are in both folds of
+# [the chapter on training](02_training.ipynb).

@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from lcc_utils.pipeline.verify import load_results
+from lcc_utils.report.formatting import to_html
+from lcc_utils.report.tables import build_table
+
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="needs playwright: pip install playwright"
 )
@@ -79,4 +83,31 @@ def test_formulas_are_drawn_without_a_network(built_book, browser):
     page.goto((built_book / "method.html").as_uri())
     page.wait_for_selector("mjx-container svg", timeout=15_000)
     assert page.locator("mjx-container").count() > 5
+    page.close()
+
+
+def test_the_ledger_is_searched_filtered_and_pointed_at(browser, root, tmp_path):
+    cells, results = load_results(root / "results")
+    frame = build_table("claims", cells, results)
+    script = (root / "book" / "_static" / "ledger.js").as_uri()
+    path = tmp_path / "ledger.html"
+    table = to_html(frame, "Claims", "claims")
+    path.write_text(f'<meta charset="utf-8">{table}<script src="{script}"></script>', "utf-8")
+    page = browser.new_page()
+    page.goto(path.as_uri())
+    shown = page.locator("tbody tr:visible")
+    assert shown.count() == len(frame)
+    assert page.locator(".lcc-ledger output").inner_text() == f"{len(frame)} of {len(frame)} claims"
+
+    page.get_by_label("Show claims of one verdict").select_option("contradicted")
+    assert shown.count() == int((frame["verdict"] == "contradicted").sum()) < len(frame)
+    page.get_by_label("Show claims of one kind").select_option("arithmetic")
+    both = (frame["verdict"] == "contradicted") & (frame["kind"] == "arithmetic")
+    assert shown.count() == int(both.sum()) > 0
+    page.get_by_label("Search the claims").fill("stated auc")
+    assert shown.locator("th").all_inner_texts() == ["t2_auc"]
+
+    page.goto(f"{path.as_uri()}#patients_all")
+    assert page.locator("#patients_all").is_visible()
+    assert shown.count() == len(frame)
     page.close()

@@ -8,6 +8,7 @@ import nbformat
 import pytest
 
 from lcc_utils.pipeline.book import edition, front_page
+from lcc_utils.pipeline.book_reporting import card_markdown, reporting_markdown
 from lcc_utils.pipeline.front import claims_markdown
 from lcc_utils.pipeline.verify import load_results, verify
 from lcc_utils.report import figures
@@ -33,6 +34,13 @@ def test_the_front_page_and_the_edition_regenerate(root, results):
     shown = json.loads((root / "book" / "edition.json").read_text(encoding="utf-8"))
     assert shown == edition(run)
     assert run["finished"] is not None
+
+
+def test_the_model_card_and_the_page_on_reporting_regenerate(root, results):
+    book = root / "book"
+    assert (book / "model_card.md").read_text(encoding="utf-8") == card_markdown(results)
+    reporting = (book / "reporting.md").read_text(encoding="utf-8")
+    assert reporting == reporting_markdown(book / "_toc.yml", [book])
 
 
 def test_the_figure_of_the_readme_regenerates(root, results):

@@ -18,6 +18,7 @@ from lcc_utils.data.splits import (
     kfold_splits,
     leakage_guard,
     leakage_pair,
+    leaky_kfold_splits,
     official_split,
     patient_split,
 )
@@ -178,15 +179,64 @@ def counts(cells: pd.DataFrame, split: Split, label: int) -> tuple[int, ...]:
     return tuple(len(subjects_of(cells, getattr(split, part), label)) for part in PARTITIONS)
 
 
-def test_only_the_three_protocols_that_measure_leakage_are_let_through():
-    assert {"image", "leaky", "shared"} == LEAKY
+def test_only_the_protocols_that_measure_leakage_are_let_through():
+    assert {"image", "leaky", "shared", "patient_ids", "images", "copies"} == LEAKY
     cells = table([4] * 6, [4] * 6)
     mixed = image_split(cells, seed=0)
-    for protocol in ("image", "leaky", "shared"):
+    for protocol in LEAKY:
         leakage_guard(dataclasses.replace(mixed, protocol=protocol), cells)
     for protocol in ("official", "patient", "kfold", "clean", "new"):
         with pytest.raises(DataError, match="leaks"):
             leakage_guard(dataclasses.replace(mixed, protocol=protocol), cells)
+
+
+def linked() -> pd.DataFrame:
+    """Ten subjects of each class; the first of each class has two patient ids."""
+    cells = table([20, *range(3, 12)], [20, *range(3, 12)])
+    first = cells["subject"].isin(["1", "H1"]) & (cells.groupby("subject").cumcount() < 9)
+    cells.loc[first, "patient"] += "b"
+    return cells
+
+
+@pytest.mark.parametrize("protocol", ["patient_ids", "images", "copies"])
+def test_parts_by_another_unit_test_every_cell_once(protocol):
+    cells = linked()
+    splits = leaky_kfold_splits(cells, protocol, folds=5, seed=1)
+    tested = [cell for split in splits for cell in split.test]
+    assert sorted(tested) == sorted(cells["cell_id"])
+    assert {split.protocol for split in splits} == {protocol}
+    for split in splits:
+        assert not set(split.validation) & set(split.test)
+        if protocol != "copies":
+            assert not set(split.train) & {*split.validation, *split.test}
+
+
+def test_parts_by_patient_id_keep_ids_whole_and_not_always_subjects():
+    cells = linked()
+    patient, subject = (cells.set_index("cell_id")[name] for name in ("patient", "subject"))
+    shared = 0
+    for seed in range(6):
+        for split in leaky_kfold_splits(cells, "patient_ids", folds=5, seed=seed):
+            train, test = list(split.train), list(split.test)
+            assert not set(patient[train]) & set(patient[test])
+            shared += len(set(subject[train]) & set(subject[test]))
+    assert shared > 0
+
+
+def test_a_copy_trains_in_all_parts_but_its_own():
+    cells = linked()
+    plain = leaky_kfold_splits(cells, "images", folds=5, seed=3)
+    copied = leaky_kfold_splits(cells, "copies", folds=5, seed=3, copies=0.5)
+    label = cells.set_index("cell_id")["label"]
+    crossing: list[str] = []
+    for one, other in zip(plain, copied, strict=True):
+        assert (one.test, one.validation) == (other.test, other.validation)
+        added = set(other.train) - set(one.train)
+        assert set(label[list(added)]) <= {0}
+        crossing += set(other.train) & set(other.test)
+    # 42 of 83 HEM cells have a copy; each is tested once, and its copy is elsewhere in 4 of 5.
+    assert len(set(crossing)) == len(crossing)
+    assert 25 <= len(crossing) <= 42
 
 
 def test_two_subjects_of_each_class_in_every_partition():

@@ -355,6 +355,23 @@ def test_training_learns_repeats_exactly_and_reuses_its_model(data):
     assert first.refit_history == []
 
 
+def test_the_last_epoch_is_kept_where_settings_say_so(data):
+    pixels, train, validation = data
+    recipe = {"epochs": 3, "batch": 16, "steps_per_epoch": 3}
+    best = fit(settings(training=recipe), pixels, train, validation, 0, scripted(0.9, 0.5, 0.5))
+    own = settings(training=recipe | {"selection": "last"})
+    last = fit(own, pixels, train, validation, 0, scripted(0.9, 0.5, 0.5))
+    assert (best.best_epoch, last.best_epoch) == (1, 3)
+    assert last.history == best.history
+    assert not np.array_equal(last.validation_scores, best.validation_scores)
+
+
+def test_a_selection_of_the_best_epoch_leaves_keys_as_they_were():
+    assert "selection" not in settings().relevant()["training"]
+    changed = settings(training={"epochs": 1, "batch": 16, "selection": "last"})
+    assert changed.relevant()["training"]["selection"] == "last"
+
+
 def test_best_epoch_is_kept_and_patience_ends_training(data):
     pixels, train, validation = data
     values = iter([0.5, 0.9, 0.6, 0.9, 0.7, 0.7])

@@ -137,13 +137,19 @@ def _keep_needed_files(app: Sphinx, page: str, template: str, context: dict, doc
 def _needed(files: list) -> list:
     """Return the files of a page without outside ones, second copies and the live-code client.
 
-    Two copies of MathJax disturb each other, and Thebe needs a server elsewhere.
+    Two copies of MathJax disturb each other, Thebe needs a server elsewhere, and plotly is fetched
+    by the pages that draw with it.
     """
     kept, seen = [], set()
     for file in files:
         address = str(getattr(file, "filename", file) or "")
         body = str(getattr(file, "attributes", {}).get("body", ""))
-        unwanted = OUTSIDE.match(address) or "thebe" in address or "THEBE_JS_URL" in body
+        unwanted = (
+            OUTSIDE.match(address)
+            or "thebe" in address
+            or "plotly" in address
+            or "THEBE_JS_URL" in body
+        )
         if not unwanted and (address or body) not in seen:
             kept.append(file)
             seen.add(address or body)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Iterable
 from itertools import combinations
 from pathlib import Path
 
@@ -19,9 +18,10 @@ import pandas as pd
 
 from lcc_utils.data.cache import cache_dir as default_cache_dir
 from lcc_utils.data.cache import write_atomic
+from lcc_utils.data.links import COLUMNS as _LINK_COLUMNS
+from lcc_utils.data.links import join, known_links
 from lcc_utils.data.official import patient_order
 from lcc_utils.data.texture import correlations, nearest, pictures
-from lcc_utils.errors import DataError
 
 __all__ = [
     "ONE_PAIR",
@@ -35,11 +35,8 @@ __all__ = [
 
 ONE_PAIR = 0.65
 TWO_PAIRS = 0.5
-LARGEST_GROUP = 8
 NEIGHBOURS = 2
 _VERSION = 1
-_COMMITTED = Path(__file__).with_name("subject_links.csv")
-_LINK_COLUMNS = ["patient_a", "patient_b", "evidence", "pairs", "correlation"]
 _NOTED = [("H2", "H7", "texture", 0, float("nan"))]
 _PAIR_COLUMNS = ["cell_a", "cell_b", "kind", "distance", "correlation", "confirmed"]
 
@@ -176,32 +173,15 @@ def subject_groups(cells: pd.DataFrame, links: pd.DataFrame | None = None) -> pd
     """
     pairs: list[tuple[str, str]] = []
     if cells.attrs.get("dataset") != "synthetic":
-        committed = pd.read_csv(_COMMITTED, dtype={"patient_a": "str", "patient_b": "str"})
+        committed = known_links()
         pairs += zip(committed["patient_a"], committed["patient_b"], strict=True)
     if links is not None:
         pairs += zip(links["patient_a"], links["patient_b"], strict=True)
-    subject = _joined(pairs)
+    subject = join(pairs)
     grouped = cells.copy()
     grouped.attrs = dict(cells.attrs)
     grouped["subject"] = cells["patient"].map(lambda p: subject.get(p, p)).astype("str")
     return grouped
-
-
-def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return each linked patient's smallest fellow, or refuse a group that is too large."""
-    group: dict[str, set[str]] = {}
-    for a, b in pairs:
-        merged = group.get(a, {a}) | group.get(b, {b})
-        group.update(dict.fromkeys(merged, merged))
-    for members in group.values():
-        if len(members) > LARGEST_GROUP:
-            names = ", ".join(sorted(members, key=patient_order))
-            raise DataError(
-                f"{len(members)} patients would become one subject ({names}), more than "
-                f"{LARGEST_GROUP}: chance likenesses have chained unrelated patients. Look at the "
-                "pairs that link them (find_pairs) and pass only links that hold."
-            )
-    return {patient: min(members, key=patient_order) for patient, members in group.items()}
 
 
 def _identical(cells: pd.DataFrame) -> list[tuple[str, str, str, float, float]]:

@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pandas as pd
 
-__all__ = ["CLASS_NAMES", "expected_counts", "official_patients", "patient_order"]
+__all__ = ["CLASS_NAMES", "FRAME_SIDE", "expected_counts", "official_patients", "patient_order"]
 
 CLASS_NAMES = {1: "ALL", 0: "HEM"}
+# Side of the images in px by phase, from the sizes of the files in the published list.
+FRAME_SIDE = {"train": 450, "prelim": 450, "final": 600}
 _TABLE = Path(__file__).with_name("official.csv")
 
 

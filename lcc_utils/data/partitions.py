@@ -12,7 +12,7 @@ import pandas as pd
 from lcc_utils.errors import RequestError
 
 PARTITIONS = ("train", "validation", "test")
-LEAKY = frozenset({"image", "leaky", "shared"})
+LEAKY = frozenset({"image", "leaky", "shared", "patient_ids", "images", "copies"})
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class Split:
     Attributes
     ----------
     train, validation, test
-        Sorted cell ids; no cell is in two of them.
+        Sorted cell ids; no cell is in two of them, unless the protocol is ``copies``.
     protocol
         ``official``, ``patient``, ``kfold`` and ``clean`` keep subjects on one side; those of
-        ``LEAKY`` (``image``, ``leaky``, ``shared``) do not, and exist to measure leakage.
+        ``LEAKY`` do not, and exist to measure leakage.
     seed
         Seed of the random part.
     name
@@ -122,7 +122,7 @@ def part_counts(total: int, shares: Sequence[float], least: int = 1) -> tuple[in
 
 def subject_label(cells: pd.DataFrame) -> pd.Series:
     """Return each cell's subject's class: that of most of the subject's cells."""
-    return cells.groupby("subject")["label"].transform(lambda labels: int(labels.mean() >= 0.5))
+    return (cells.groupby("subject")["label"].transform("mean") >= 0.5).astype(int)
 
 
 def validation_subjects(

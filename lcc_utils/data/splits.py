@@ -8,6 +8,7 @@ leakage is worth, and the guard against all others are in ``data.leakage``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -38,6 +39,7 @@ __all__ = [
     "kfold_splits",
     "leakage_guard",
     "leakage_pair",
+    "leaky_kfold_splits",
     "official_split",
     "patient_split",
 ]
@@ -201,6 +203,62 @@ def kfold_splits(
         )
         splits.append(make_split(train[~held], train[held], test, "kfold", seed, name))
     return splits
+
+
+def leaky_kfold_splits(
+    cells: pd.DataFrame,
+    protocol: str,
+    folds: int = 5,
+    validation_share: float = 0.15,
+    seed: int = 0,
+    copies: float = 0.6,
+) -> list[Split]:
+    """Split as :func:`kfold_splits`, by a unit that does not keep subjects on one side.
+
+    These are no protocols for results; they exist to measure what each is worth.
+
+    Parameters
+    ----------
+    cells, folds, validation_share, seed
+        As in :func:`kfold_splits`; also ``patient``.
+    protocol
+        ``patient_ids``: the patient id is the unit, though ids may share cells. ``images``: the
+        single image. ``copies``: as ``images``, and some HEM images have an augmented copy, which
+        falls into a random part of its own and trains wherever that part is not tested. A copy
+        stands under the id of its image: for models that measure what mirroring does not change,
+        it is the same.
+    copies
+        Share of the HEM images that have a copy.
+
+    Returns
+    -------
+    list of Split
+        Every image is tested in exactly one of them.
+
+    Raises
+    ------
+    RequestError
+        As in :func:`kfold_splits`.
+    """
+    unit = "patient" if protocol == "patient_ids" else "cell_id"
+    labelled = labelled_cells(cells)
+    grouped = labelled.assign(subject=labelled[unit].astype(str))
+    splits = kfold_splits(grouped, folds, validation_share, seed)
+    if protocol == "copies":
+        splits = _with_copies(splits, labelled, copies, seed)
+    return [replace(split, protocol=protocol) for split in splits]
+
+
+def _with_copies(splits: list[Split], cells: pd.DataFrame, share: float, seed: int) -> list[Split]:
+    """Add the copies of HEM images to the training of all parts but the one they fall into."""
+    rng = np.random.default_rng(seed)
+    hem = cells.loc[cells["label"] == 0, "cell_id"].to_numpy(str)
+    copied = np.sort(rng.permutation(hem)[: round(share * hem.size)])
+    part = rng.integers(len(splits), size=copied.size)
+    return [
+        replace(split, train=tuple(sorted({*split.train, *copied[part != number].tolist()})))
+        for number, split in enumerate(splits)
+    ]
 
 
 def _of_folds(cells: pd.DataFrame, folds: Sequence[int]) -> pd.DataFrame:

@@ -159,8 +159,8 @@ def paired_permutation(
 def pooled(results: Iterable[Result]) -> pd.DataFrame:
     """Pool the test predictions of the parts of a cross-validation (out-of-fold predictions).
 
-    ``called`` is added: whether the score reaches the threshold that the part's own validation
-    cells gave. The AUC of pooled scores compares cells scored by different fits of the model.
+    ``threshold`` is added, that of the part's own validation cells, and ``called``: whether the
+    score reaches it. The AUC of pooled scores compares cells scored by different fits of the model.
 
     Raises
     ------
@@ -168,7 +168,10 @@ def pooled(results: Iterable[Result]) -> pd.DataFrame:
         If there are no results, or a cell is tested by two of them.
     """
     parts = [
-        part.assign(called=(part["score"] >= result.metrics["threshold"]).astype(np.int64))
+        part.assign(
+            called=(part["score"] >= result.metrics["threshold"]).astype(np.int64),
+            threshold=float(result.metrics["threshold"]),
+        )
         for result in results
         for part in (result.test,)
     ]

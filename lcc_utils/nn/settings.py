@@ -73,6 +73,9 @@ class Training(Settings):
     clip_norm: float = Field(1.0, gt=0, description="global norm of the gradient")
     patience: Positive = Field(10, description="epochs without progress before stopping")
     min_delta: float = Field(0.002, ge=0, description="progress: gain in validation weighted F1")
+    selection: Literal["best", "last"] = Field(
+        "best", description="the epoch that is kept: the best on validation, or the last"
+    )
     refit: bool = Field(
         False,
         description="train again from the start on training and validation cells together, for "
@@ -110,6 +113,9 @@ class ExperimentSettings(Settings):
     def relevant(self) -> dict[str, Any]:
         """Return the settings that can change the result of this model, and no others."""
         values = self.model_dump(mode="json")
+        if self.training.selection == "best":
+            # Keys of results from before this setting stay as they were.
+            del values["training"]["selection"]
         if not (self.classical or self.model.frozen):
             return values
         kept = ("model",) if self.classical else ("pixels", "model", "prediction", "precision")

@@ -61,7 +61,8 @@ class Fitted:
     epoch_seconds
         Time of each epoch, those of the refit last.
     best_epoch
-        The epoch with the best validation, counted from 1.
+        The epoch that was kept, counted from 1: the best on validation, or the last if the
+        settings say so.
     parameters
         ``parameters_trainable`` and ``parameters_total``.
     validation_scores
@@ -92,7 +93,8 @@ def fit(
 
     AdamW, the schedule of the settings by optimizer step, gradient clipped by its global
     norm, early stopping on validation weighted F1. The epoch with the highest validation
-    F1 is kept; of equals, the one of lower validation loss. A refit starts again from the
+    F1 is kept; of equals, the one of lower validation loss; or the last, if the settings say
+    so. A refit starts again from the
     same initial state and trains on training and validation cells for all epochs of the
     settings, whichever was the best: the schedule makes the last one the end of a training.
 
@@ -131,7 +133,7 @@ def fit(
             course.rows,
             again.rows,
             course.seconds + again.seconds,
-            best.epoch,
+            best.epoch if settings.training.selection == "best" else len(course.rows),
             parameter_counts(model.classifier),
             scores,
         )
@@ -147,7 +149,7 @@ def _search(
     course: _Course,
     best: _Best,
 ) -> Compiled:
-    """Train, watched on validation, and return the model with the weights of its best epoch."""
+    """Train, watched on validation, and return the model with the weights of the epoch kept."""
     model, batches = _start(settings, pixels, training, seed)
     for epoch in range(settings.training.epochs):
         with course.timed():
@@ -157,7 +159,8 @@ def _search(
         course.add(row)
         if best.seen(row, model.classifier):
             break
-    model.classifier.set_weights(best.weights)
+    if settings.training.selection == "best":
+        model.classifier.set_weights(best.weights)
     return model
 
 

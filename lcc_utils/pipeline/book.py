@@ -17,16 +17,24 @@ import lcc_utils
 from lcc_utils.errors import DataError, RequestError
 from lcc_utils.pipeline.book_check import check
 from lcc_utils.pipeline.book_notebooks import chapter, executed, read_notebook
-from lcc_utils.pipeline.book_pages import edition, front_page, read_run, write_pages
+from lcc_utils.pipeline.book_pages import DECIDED, edition, front_page, read_run, write_pages
 from lcc_utils.pipeline.book_publish import publish, replace_all
+from lcc_utils.pipeline.book_reporting import reporting_markdown
 
 __all__ = ["build", "check", "edition", "front_page", "publish", "stage"]
 
-_GENERATED = ("_build", "autoapi", "chapters", "index.md", "edition.json", "__pycache__")
+_GENERATED = ("_build", "autoapi", "chapters", *DECIDED, "__pycache__")
 _SHOWN_WARNINGS = 60
 
 
-def stage(run_dir: str | Path, book_dir: str | Path, out: str | Path, *, claims: str = "") -> Path:
+def stage(
+    run_dir: str | Path,
+    book_dir: str | Path,
+    out: str | Path,
+    *,
+    claims: str = "",
+    card: str = "",
+) -> Path:
     """Gather the sources of a run's book in one folder.
 
     Parameters
@@ -39,6 +47,8 @@ def stage(run_dir: str | Path, book_dir: str | Path, out: str | Path, *, claims:
         The folder to make. What it held before is replaced.
     claims
         Markdown for the front page, see :func:`front_page`.
+    card
+        The model card as Markdown; without it, its page says that there is none.
 
     Returns
     -------
@@ -64,8 +74,10 @@ def stage(run_dir: str | Path, book_dir: str | Path, out: str | Path, *, claims:
         (new / "chapters").mkdir()
         for path in notebooks:
             nbformat.write(chapter(read_notebook(path)), str(new / "chapters" / path.name))
-        write_pages(new, run, front_page(run_dir, claims))
+        write_pages(new, run, front_page(run_dir, claims), card)
         _keep_chapters(new / "_toc.yml", {f"chapters/{path.stem}" for path in notebooks})
+        reporting = reporting_markdown(new / "_toc.yml", [new])
+        (new / "reporting.md").write_text(reporting, encoding="utf-8")
         replace_all({out: new}, Path(work) / "old")
     return out
 

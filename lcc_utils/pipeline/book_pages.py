@@ -1,4 +1,4 @@
-"""The pages of the book that a run decides: its edition and its front page."""
+"""The pages of the book that a run decides: its edition, its front page and its model card."""
 
 from __future__ import annotations
 
@@ -11,6 +11,15 @@ EDITION_KEYS = (
     "schema", "run", "profile", "backend", "dataset", "versions", "git", "hardware",
     "created", "finished", "seconds",
 )  # fmt: skip
+
+# What a run decides, and so what is not kept beside the narrative pages when a book is staged.
+DECIDED = ("edition.json", "index.md", "model_card.md", "reporting.md")
+
+_NO_CARD = """\
+# Model card
+
+This edition was made without a model card. `lcc book` writes one from the files of a run.
+"""
 
 _OPENING = """\
 # Leukaemic cell classification, reproduced
@@ -90,10 +99,11 @@ def front_page(run_dir: str | Path, claims: str = "") -> str:
     return "\n".join(parts)
 
 
-def write_pages(folder: Path, run: dict, index: str) -> None:
-    """Write ``edition.json`` and ``index.md`` into a folder of book sources."""
+def write_pages(folder: Path, run: dict, index: str, card: str) -> None:
+    """Write ``edition.json``, ``index.md`` and ``model_card.md`` into a folder of book sources."""
     write_json(folder / "edition.json", edition(run))
     (folder / "index.md").write_text(index, encoding="utf-8")
+    (folder / "model_card.md").write_text(card or _NO_CARD, encoding="utf-8")
 
 
 def write_json(path: Path, value: dict) -> None:

@@ -21,7 +21,8 @@ from lcc_utils.pipeline.book_notebooks import (
     read_notebook,
     without_paths,
 )
-from lcc_utils.pipeline.book_pages import front_page, read_run, write_json, write_pages
+from lcc_utils.pipeline.book_pages import DECIDED, front_page, read_run, write_json, write_pages
+from lcc_utils.pipeline.book_reporting import reporting_markdown, toc_files
 from lcc_utils.pipeline.gather import read_plan
 from lcc_utils.pipeline.store import EXPERIMENT_FILES, read_json, write_pack
 
@@ -31,11 +32,13 @@ _OPTIONAL = ("failures.json",)
 _PACKED = 20
 
 
-def publish(run_dir: str | Path, repo: str | Path, *, claims: str = "") -> list[Path]:
+def publish(
+    run_dir: str | Path, repo: str | Path, *, claims: str = "", card: str = ""
+) -> list[Path]:
     """Make a finished run the published edition of the repository.
 
-    Its small files go to ``results/``, its notebooks to ``book/chapters/``, and
-    ``book/edition.json`` and ``book/index.md`` are written. Outputs that show real cells,
+    Its small files go to ``results/``, its notebooks to ``book/chapters/``, and the pages that a
+    run decides (``book_pages.DECIDED``) are written to ``book/``. Outputs that show real cells,
     execution times, streams to standard error and paths of the machine are left out. The old
     edition stays until the new one is complete, and comes back when replacing it fails.
 
@@ -47,6 +50,8 @@ def publish(run_dir: str | Path, repo: str | Path, *, claims: str = "") -> list[
         The root of the repository.
     claims
         Markdown for the front page, see :func:`front_page`.
+    card
+        The model card as Markdown; without it, its page says that there is none.
 
     Returns
     -------
@@ -74,13 +79,13 @@ def publish(run_dir: str | Path, repo: str | Path, *, claims: str = "") -> list[
         _copy_results(run_dir, new, machine)
         clean = without_paths(run, machine)
         write_json(new / "run.json", clean)
-        write_pages(new, clean, front_page(new, claims))
+        write_pages(new, clean, front_page(new, claims), card)
+        reporting = reporting_markdown(repo / "book" / "_toc.yml", [new, repo / "book"])
+        (new / "reporting.md").write_text(reporting, encoding="utf-8")
         targets = {repo / "results" / name: new / name for name in _RESULTS}
         gone = [name for name in _OPTIONAL if not (new / name).exists()]
         targets |= {repo / "results" / n: new / n for n in _OPTIONAL if n not in gone}
-        targets |= {
-            repo / "book" / name: new / name for name in ("chapters", "edition.json", "index.md")
-        }
+        targets |= {repo / "book" / name: new / name for name in ("chapters", *DECIDED)}
         replace_all(targets, Path(work) / "old")
         for name in gone:
             (repo / "results" / name).unlink(missing_ok=True)
@@ -119,7 +124,7 @@ def publishable(run_dir: Path, repo: Path) -> list[Path]:
         )
     notebooks = executed(run_dir)
     toc = (repo / "book" / "_toc.yml").read_text(encoding="utf-8")
-    listed = [name for name in _files(yaml.safe_load(toc)) if name.startswith("chapters/")]
+    listed = [name for name in toc_files(yaml.safe_load(toc)) if name.startswith("chapters/")]
     wanted = {Path(name).name for name in listed}
     missing = sorted(wanted - {path.stem for path in notebooks})
     if missing:
@@ -186,10 +191,3 @@ def _machine_paths(run_dir: Path, repo: Path, run: dict, notebook=None) -> dict[
         replaced[str(Path(data).resolve())] = "path/to/C-NMC"
     replaced.pop("/", None)
     return {path: text for path, text in replaced.items() if Path(path).is_absolute()}
-
-
-def _files(toc) -> list[str]:
-    if isinstance(toc, dict):
-        own = [toc["file"]] if "file" in toc else []
-        return own + [name for value in toc.values() for name in _files(value)]
-    return [name for item in toc for name in _files(item)] if isinstance(toc, list) else []

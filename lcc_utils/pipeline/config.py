@@ -30,7 +30,10 @@ class DatasetSettings(Settings):
 class SplitSettings(Settings):
     """How cells are divided; see ``data.splits``."""
 
-    protocol: Literal["official", "shared", "patient", "image", "kfold", "clean", "leaky"]
+    protocol: Literal[
+        "official", "shared", "patient", "image", "kfold", "clean", "leaky",
+        "patient_ids", "images", "copies",
+    ]  # fmt: skip
     train_folds: tuple[int, ...] = ()
     test_fold: int | None = Field(
         None, description="kfold: subjects that occur in this official fold are left out"
@@ -41,7 +44,8 @@ class SplitSettings(Settings):
     )
     test_share: Share = Field(0.25, description="clean and leaky: share of subjects to test on")
     min_subjects: int = Field(1, ge=1, description="least subjects of a class in a partition")
-    folds: int = Field(5, ge=2, description="kfold: number of parts, each tested once")
+    folds: int = Field(5, ge=2, description="kfold and alike: number of parts, each tested once")
+    copies: Share = Field(0.6, description="copies: share of HEM images with an augmented copy")
 
     @model_validator(mode="after")
     def _official_folds_are_named(self) -> SplitSettings:

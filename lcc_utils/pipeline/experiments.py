@@ -112,13 +112,14 @@ def _split_record(experiment: Experiment, cells: pd.DataFrame) -> dict[str, Any]
     subject = cells.set_index("cell_id")["subject"]
     sides = {part: subject.loc[list(getattr(split, part))] for part in _PARTS}
     counts = {part: len(own) for part, own in sides.items()}
+    used = {cell for part in _PARTS for cell in getattr(split, part)}
     return {
         "name": split.name,
         "protocol": split.protocol,
         "seed": split.seed,
         "digest": split.digest,
         **counts,
-        "unused": int(cells["label"].notna().sum()) - sum(counts.values()),
+        "unused": int(cells["label"].notna().sum()) - len(used),
         "subjects": {part: int(own.nunique()) for part, own in sides.items()},
         # Training cells of subjects that are also tested: 0 unless the protocol leaks.
         "leaked": int(sides["train"].isin(set(sides["test"])).sum()),

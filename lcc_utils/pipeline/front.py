@@ -1,4 +1,4 @@
-"""The front page's claims and results, made from a run's files alone."""
+"""The front page's claims and results, made from a run's files alone; the ledger has the rest."""
 
 from __future__ import annotations
 
@@ -12,11 +12,20 @@ from lcc_utils.report.tables import build_table, to_markdown
 
 _VERBS = {
     "holds": "hold",
-    "differs": "differ from what was measured",
-    "contradicted": "are contradicted by the paper's own numbers or the official counts",
+    "differs": "differ from what was measured, or stands at the source",
+    "contradicted": (
+        "are contradicted by the paper's own numbers, the official counts or the authors' code"
+    ),
     "not determined": "cannot be settled from what is public",
     "not yet run": "are not yet run",
 }
+# What the abstract and the conclusions of the paper rest on.
+_HEADLINE = (
+    "f1_test", "t2_auc", "t2_once", "thresholds", "patients_abstract", "t1_sum_all", "mc_f1",
+    "mc_split_unit", "mc_significance_test", "t4_delta_augmentation", "gain_vgg16", "parameters",
+)  # fmt: skip
+_LEDGER = """[The ledger](chapters/09_claims.ipynb) lists every one with its evidence. Those on
+which the abstract rests:"""
 _PRIMARY = """### What this edition measured
 
 Every cell is predicted once, by a model that has seen no cell of its subject; the intervals are
@@ -34,8 +43,16 @@ def claims_markdown(folder: Path) -> str:
     """
     cells, results = load_results(folder)
     claims = build_table("claims", cells, results)
-    parts = [_counts(claims), *_measured(cells, results), to_markdown(claims)]
+    counts = build_table("claim_counts", cells, results)
+    parts = [_counts(claims), to_markdown(counts), _headline(claims), *_measured(cells, results)]
     return "\n\n".join(parts)
+
+
+def _headline(claims: pd.DataFrame) -> str:
+    """Return the claims that the paper's abstract rests on, and where all of them are."""
+    chosen = claims.set_index("id").loc[list(_HEADLINE)].reset_index()
+    table = to_markdown(chosen[["claim", "where", "stated", "ours", "verdict"]])
+    return f"{_LEDGER}\n\n{table}"
 
 
 def _measured(cells: pd.DataFrame, results: Results) -> list[str]:
@@ -52,7 +69,6 @@ def _measured(cells: pd.DataFrame, results: Results) -> list[str]:
         parts += [_OFFICIAL, to_markdown(official)]
     if parts:
         parts.insert(1, f"*{cells.attrs['label']}*")
-        parts.append("### Claim by claim")
     return parts
 
 

@@ -13,6 +13,7 @@ from lcc_utils.data.splits import (
     kfold_splits,
     leakage_guard,
     leakage_pair,
+    leaky_kfold_splits,
     official_split,
     patient_split,
 )
@@ -146,6 +147,10 @@ def make_splits(settings: SplitSettings, cells: pd.DataFrame, seed: int) -> list
         away, least = settings.test_fold, settings.min_subjects
         return kfold_splits(
             cells, settings.folds, validation, seed, settings.train_folds, away, least
+        )
+    if protocol in ("patient_ids", "images", "copies"):
+        return leaky_kfold_splits(
+            cells, protocol, settings.folds, validation, seed, settings.copies
         )
     if protocol in ("clean", "leaky"):
         least = settings.min_subjects

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from IPython.display import HTML, display
@@ -10,13 +12,14 @@ from matplotlib.figure import Figure
 from lcc_utils.data.cache import write_atomic
 from lcc_utils.data.images import prepare
 from lcc_utils.pipeline.run import Run
+from lcc_utils.report.interactive import interactive_html
 from lcc_utils.report.style import figure_html, to_svg
 from lcc_utils.report.tables import to_html
 
 
 def show_table(run: Run, name: str, caption: str) -> None:
     """Show a table of ``report.tables``; ``lcc verify`` will find and recompute it."""
-    html = to_html(run.table(name), caption)
+    html = to_html(run.table(name), caption, name)
     display(HTML(html), metadata={"lcc": {"table": name}})
 
 
@@ -39,6 +42,20 @@ def show_figure(run: Run, name: str, figure: Figure, pixels: bool = False) -> No
     else:
         write_atomic(run.folder / "figures" / f"{name}.svg", to_svg(figure))
     display(HTML(figure_html(figure)), metadata={"lcc": mark})
+
+
+def show_interactive(run: Run, name: str, figure: Figure, spec: Mapping) -> None:
+    """Show a figure that a page lets its reader explore, and keep the static one in the run.
+
+    Parameters
+    ----------
+    run, name
+        The run, and the name of the file in its ``figures/``.
+    figure, spec
+        What a function of ``report.interactive`` returns.
+    """
+    write_atomic(run.folder / "figures" / f"{name}.svg", to_svg(figure))
+    display(HTML(interactive_html(figure, spec)), metadata={"lcc": {"figure": name}})
 
 
 def example_cells(

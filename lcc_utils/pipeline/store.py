@@ -18,6 +18,7 @@ import pandas as pd
 from lcc_utils.data.cache import write_atomic
 from lcc_utils.errors import DataError
 from lcc_utils.evaluation.result import Result
+from lcc_utils.report.formatting import csv_text as csv_text
 
 SCHEMA = 2
 PREDICTION_COLUMNS = ["cell_id", "patient", "subject", "label", "score", "partition"]
@@ -61,11 +62,6 @@ def read_json(path: Folder) -> Any:
         raise DataError(f"{path} cannot be read ({reason}).") from error
     except (ValueError, *_DAMAGED) as error:
         raise DataError(f"{path} is damaged ({error}); delete it and run again.") from error
-
-
-def csv_text(frame: pd.DataFrame) -> str:
-    """Return a table as CSV with scores and other fractions at nine significant digits."""
-    return frame.to_csv(index=False, float_format="%.9g", lineterminator="\n")
 
 
 def write_cells(path: Path, cells: pd.DataFrame) -> None:

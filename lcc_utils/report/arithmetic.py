@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pandas as pd
+
+# EfficientNetV2-B3 without its top, as keras.applications has it: channels of the last feature map
+# and trainable parameters; a test builds it and counts.
+B3_CHANNELS, B3_TRAINABLE = 1536, 12_821_406
 
 
 def agrees(ours: float, stated: float, places: int) -> bool:
@@ -43,6 +48,12 @@ def f1_of_counts(counts: Sequence[float]) -> float:
 def accuracy_of_counts(counts: Sequence[float]) -> float:
     """Return the accuracy in percent of the counts tn, fp, fn, tp."""
     return 100 * (counts[0] + counts[3]) / sum(counts)
+
+
+def precision_of_counts(counts: Sequence[float]) -> float:
+    """Return the precision of both classes, weighted by their cells, in percent of the counts."""
+    tn, fp, fn, tp = counts
+    return 100 * ((tn + fp) * tn / (tn + fn) + (tp + fn) * tp / (tp + fp)) / sum(counts)
 
 
 def sensitivity_of_counts(counts: Sequence[float]) -> float:
@@ -83,3 +94,45 @@ def stopped_epoch(history: pd.DataFrame, patience: int, margin: float) -> int | 
         if waited >= patience:
             return int(epoch)
     return None
+
+
+def smallest_gap_epoch(history: pd.DataFrame, floor: float) -> tuple[int, float]:
+    """Return the epoch at which validation and training F1 are nearest, and their distance.
+
+    Only epochs with a validation F1 above ``floor`` count; F1 and distance are in 0 to 1.
+    """
+    eligible = history[history["val_f1"] > floor]
+    gap = (eligible["val_f1"] - eligible["f1"]).abs()
+    return int(eligible.loc[gap.idxmin(), "epoch"]), float(gap.min())
+
+
+def parameters_as_stated(reduction: int, units: Sequence[int]) -> int:
+    """Return the trainable parameters of EfficientNetV2-B3 with the stated attention and head.
+
+    Parameters
+    ----------
+    reduction
+        By what the squeeze-and-excitation block narrows its channels.
+    units
+        Units of the dense layers; all but the last are followed by batch normalisation, which
+        has two trainable numbers a unit.
+    """
+    squeezed = B3_CHANNELS // reduction
+    attention = 2 * B3_CHANNELS * squeezed + squeezed + B3_CHANNELS
+    widths = (B3_CHANNELS, *units)
+    dense = sum((a + 1) * b for a, b in pairwise(widths))
+    return B3_TRAINABLE + attention + dense + 2 * sum(units[:-1])
+
+
+def parameters_of_vgg(layers: int) -> int:
+    """Return the parameters of VGG16 or VGG19 as published, with its 1,000 classes.
+
+    Source: Simonyan and Zisserman, arXiv 1409.1556, table 1, columns D and E.
+    """
+    depth = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}[layers]
+    total, channels = 0, 3
+    for width, count in zip((64, 128, 256, 512, 512), depth, strict=True):
+        for _ in range(count):
+            total, channels = total + (9 * channels + 1) * width, width
+    dense = (7 * 7 * 512, 4096, 4096, 1000)
+    return total + sum((a + 1) * b for a, b in pairwise(dense))

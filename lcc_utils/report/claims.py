@@ -1,11 +1,11 @@
-"""The claims ledger: what the paper states, and the verdict that our files give.
+"""What the paper states: its numbers are typed once, in ``book/claims.yml``.
 
-The paper's numbers are typed once, in ``book/claims.yml``; a verdict is never typed. It comes from
-one of the functions in :data:`lcc_utils.report.verdicts.TESTS`.
+The verdicts on them are in ``report.ledger``.
 """
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
@@ -13,21 +13,33 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from lcc_utils.errors import RequestError
-from lcc_utils.evaluation.result import Result
 from lcc_utils.report.entries import read_entries, read_list
-from lcc_utils.report.formatting import quantity
-from lcc_utils.report.verdicts import TESTS, Evidence
 
 CLAIMS_FILE = Path(__file__).resolve().parents[2] / "book" / "claims.yml"
-COLUMNS = ["id", "claim", "where", "kind", "stated", "ours", "computed_on", "verdict"]
+KINDS = ("arithmetic", "data set", "code", "experiment")
 
 
 class Claim(BaseModel):
     """One statement of the paper, as ``book/claims.yml`` holds it.
 
-    ``value`` is in ``unit`` (percent and points in 0 to 100). Without a ``test`` the entry is a
-    number that other entries use. ``tolerance``, in the claim's unit, is how far our runs may be
-    from the stated value of an experiment for it to hold.
+    Attributes
+    ----------
+    where
+        The section, table or figure that states it.
+    value, unit
+        Percent and points in 0 to 100.
+    kind
+        What can test it.
+    test, inputs
+        The function in ``report.verdicts`` that gives the verdict, and the claims it takes.
+    measure, variant, statistic
+        What an experiment has to measure, of which variant, and over iterations how.
+    tolerance
+        In the claim's unit, how far our runs may be from the stated value for it to hold.
+    chapter
+        The page of the book that tests it.
+    decimals
+        To which the paper states the value, where trailing zeros hide it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -36,12 +48,16 @@ class Claim(BaseModel):
     where: str
     statement: str
     value: float | str
-    unit: Literal["percent", "points", "count", "million", "ratio", "text"]
+    unit: Literal["percent", "points", "count", "million", "ratio", "px", "degrees", "text"]
     kind: Literal["arithmetic", "data set", "code", "experiment"]
     inputs: tuple[str, ...] = ()
-    test: str | None = None
+    test: str
     measure: str | None = None
     variant: str | None = None
+    statistic: Literal["mean", "sd", "low", "high"] = "mean"
+    chapter: Literal[
+        "01_data", "02_training", "03_ablation", "04_monte_carlo", "09_claims", "10_steps"
+    ] = "09_claims"
     tolerance: float = Field(default=0.5, gt=0)
     decimals: int | None = Field(default=None, ge=0)
 
@@ -50,7 +66,7 @@ class Claim(BaseModel):
         """Decimals to which the paper states the value."""
         if self.decimals is not None or isinstance(self.value, str):
             return self.decimals or 0
-        return len(f"{self.value:g}".partition(".")[2])
+        return len(f"{Decimal(repr(self.value)):f}".partition(".")[2].rstrip("0"))
 
 
 def load_claims(path: str | Path | None = None) -> list[Claim]:
@@ -65,7 +81,7 @@ def load_claims(path: str | Path | None = None) -> list[Claim]:
     ------
     RequestError
         If the file is missing or not YAML, an entry is incomplete or has an unknown field, an id
-        occurs twice, or an entry names an unknown input or test.
+        occurs twice, or an entry names an unknown input.
     """
     path = Path(path or CLAIMS_FILE)
     claims = read_entries(path, "claims", Claim, "id")
@@ -75,11 +91,6 @@ def load_claims(path: str | Path | None = None) -> list[Claim]:
             raise RequestError(f"{path}: the claim {claim.id!r} is there twice; rename one.")
         if unknown := [name for name in claim.inputs if name not in ids]:
             raise RequestError(f"{path}: {claim.id!r} uses {unknown[0]!r}, which is no claim's id.")
-        if claim.test is not None and claim.test not in TESTS:
-            raise RequestError(
-                f"{path}: {claim.id!r} names the test {claim.test!r}; known are "
-                f"{', '.join(sorted(TESTS))}."
-            )
     return claims
 
 
@@ -105,52 +116,6 @@ def paper_history(path: str | Path | None = None) -> pd.DataFrame:
     return history.astype({"epoch": int})
 
 
-def verdicts(
-    claims: list[Claim], cells: pd.DataFrame, results: dict[str, list[Result]]
-) -> pd.DataFrame:
-    """Give each tested claim its verdict.
-
-    ``holds``: what we computed agrees with the statement. ``differs``: we ran the same experiment
-    and measured something else. ``contradicted``: the paper's own numbers or the official counts
-    rule it out. ``not determined``: what is public cannot settle it. ``not yet run``: it takes an
-    experiment that this run does not hold; the nearest result stands beside it.
-
-    Parameters
-    ----------
-    claims
-        From :func:`load_claims`.
-    cells
-        The run's cells; ``attrs["dataset"]`` and ``attrs["label"]`` name the data.
-    results
-        The run's results by study.
-
-    Returns
-    -------
-    DataFrame
-        ``id, claim, where, kind, stated, ours, computed_on, verdict``, all text.
-    """
-    known = {claim.id: claim for claim in claims}
-    evidence = Evidence(claims=known, cells=cells, results=results, history=paper_history())
-    rows = []
-    for claim in claims:
-        if claim.test is None:
-            continue
-        finding = TESTS[claim.test](claim, evidence)
-        rows.append(
-            (
-                claim.id,
-                claim.statement,
-                claim.where,
-                claim.kind,
-                _stated(claim),
-                finding.ours,
-                finding.computed_on,
-                finding.verdict,
-            )
-        )
-    return pd.DataFrame(rows, columns=COLUMNS)
-
-
 def stated_deltas(claims: list[Claim]) -> dict[str, float]:
     """Return the paper's stated change of F1 in points by ablation variant."""
     return {
@@ -158,10 +123,6 @@ def stated_deltas(claims: list[Claim]) -> dict[str, float]:
         for claim in claims
         if claim.variant and claim.test == "difference"
     }
-
-
-def _stated(claim: Claim) -> str:
-    return quantity(claim.value, claim.unit, claim.places)
 
 
 def _number(value: object) -> bool:

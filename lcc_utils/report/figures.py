@@ -25,6 +25,7 @@ from lcc_utils.report.cell_figures import (
     class_counts,
     duplicate_histogram,
 )
+from lcc_utils.report.data_figures import subject_groups
 from lcc_utils.report.formatting import MINUS, percent
 from lcc_utils.report.monte_carlo_figures import (
     leakage,
@@ -33,6 +34,7 @@ from lcc_utils.report.monte_carlo_figures import (
     monte_carlo_subjects,
     right_and_wrong,
 )
+from lcc_utils.report.steps_figures import stated_point, steps
 from lcc_utils.report.study_figures import (
     ablation,
     baselines_dots,
@@ -77,7 +79,10 @@ __all__ = [
     "roc",
     "score_histogram",
     "search",
+    "stated_point",
+    "steps",
     "subject_accuracy",
+    "subject_groups",
     "to_svg",
 ]
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import math
+from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import NamedTuple
 
@@ -51,6 +53,11 @@ HEADINGS = {
     "worst": "Worst subject",
     "split": "Train to test",
     "computed_on": "Computed on",
+    "patient_a": "Patient id",
+    "patient_b": "Shares cells with",
+    "across_patients": "Groups across patient ids",
+    "across_folds": "Groups across folds",
+    "f1_width_cells": "Width over cells, points (naive)",
     "parameters_trainable": "Trainable parameters",
     "parameters_total": "All parameters",
     "size": "Image side, px",
@@ -68,9 +75,12 @@ HEADINGS = {
     "training_cells_shared": "Training cells, shared kept",
 }
 INTERVAL = "95 % interval"
+_UNITS = {
+    "percent": " %", "points": " points", "million": " million", "px": " px", "degrees": " degrees",
+}  # fmt: skip
 _SECONDS = {"seconds"}
 _NAMES = {"seed", "fold", "epoch", "best_epoch", "year"}
-_LOW, _HIGH = "_low", "_high"
+_LOW, _HIGH, _LINK = "_low", "_high", "_link"
 _LEAST_P = 0.001
 
 
@@ -122,16 +132,22 @@ def quantity(value: float | str, unit: str, places: int) -> str:
     """Return a value of a claim with its unit, to the given decimals."""
     if isinstance(value, str):
         return value
-    suffix = {"percent": " %", "points": " points", "million": " million"}.get(unit, "")
+    suffix = _UNITS.get(unit, "")
     return _sign(f"{value:,.{places}f}{suffix}")
 
 
-def to_html(frame: pd.DataFrame, caption: str) -> str:
+def csv_text(frame: pd.DataFrame) -> str:
+    """Return a table as CSV with scores and other fractions at nine significant digits."""
+    return frame.to_csv(index=False, float_format="%.9g", lineterminator="\n")
+
+
+def to_html(frame: pd.DataFrame, caption: str, name: str | None = None) -> str:
     """Return a table as HTML that a screen reader and a narrow page can use.
 
     The caption names what the table shows; the data it was computed on, from
     ``frame.attrs["data"]``, is added to it. Headings have a scope, the first column heads its row,
     numbers have the class ``lcc-number``; no colour is set, so a light or dark page decides.
+    With a name, the caption ends in a link that saves the table as ``name.csv``, unrounded.
     """
     data = frame.attrs.get("data", "")
     whole = f"{caption.rstrip('.')}. Computed on {data}." if data else caption
@@ -139,8 +155,8 @@ def to_html(frame: pd.DataFrame, caption: str) -> str:
     lines = [
         f'<div class="lcc-table-scroll" role="region" tabindex="0" '
         f'aria-label="{html.escape(whole)}" style="overflow-x:auto">',
-        '<table class="lcc-table table">',
-        f"<caption>{html.escape(whole)}</caption>",
+        f'<table class="lcc-table table"{_named(name)}>',
+        f"<caption>{html.escape(whole)}{_download(frame, name) if name else ''}</caption>",
         "<thead><tr>"
         + "".join(_tag("th", c.heading, c.numeric, ' scope="col"') for c in columns)
         + "</tr></thead>",
@@ -148,12 +164,15 @@ def to_html(frame: pd.DataFrame, caption: str) -> str:
     ]
     if frame.empty:
         lines.append(f'<tr><td colspan="{max(len(columns), 1)}">None in this run</td></tr>')
-    for row in zip(*(c.texts for c in columns), strict=True):
+    for number, row in enumerate(zip(*(c.texts for c in columns), strict=True)):
         cells = _tag("th", row[0], columns[0].numeric, ' scope="row"')
         cells += "".join(
-            _tag("td", text, c.numeric) for text, c in zip(row[1:], columns[1:], strict=True)
+            _tag("td", text, c.numeric, link=c.links[number] if c.links else "")
+            for text, c in zip(row[1:], columns[1:], strict=True)
         )
-        lines.append(f"<tr>{cells}</tr>")
+        # A row that has an id can be pointed at from another page.
+        anchor = f' id="{html.escape(row[0])}"' if columns[0].name == "id" else ""
+        lines.append(f"<tr{anchor}>{cells}</tr>")
     return "\n".join([*lines, "</tbody>", "</table>", "</div>"])
 
 
@@ -168,17 +187,34 @@ def to_markdown(frame: pd.DataFrame) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _download(frame: pd.DataFrame, name: str) -> str:
+    """Return a link that holds the whole table: it needs no file beside the page."""
+    data = base64.b64encode(csv_text(frame).encode()).decode()
+    file = html.escape(f"{name}.csv")
+    return (
+        f' <a class="lcc-csv" download="{file}" aria-label="CSV of this table, {file}" '
+        f'href="data:text/csv;charset=utf-8;base64,{data}">CSV</a>'
+    )
+
+
 class _Column(NamedTuple):
+    name: str
     heading: str
     numeric: bool
     texts: list[str]
+    links: Sequence[str] = ()
 
 
 def _columns(frame: pd.DataFrame) -> list[_Column]:
-    """Columns as shown: an estimate, its low and its high end are one; a range is one too."""
+    """Columns as shown: an estimate, its low and its high end are one; a range is one too.
+
+    A column and its ``_link`` are one, whose texts lead to the addresses.
+    """
     shown = []
     for name in frame.columns:
         base = str(name).removesuffix(_LOW).removesuffix(_HIGH)
+        if str(name).endswith(_LINK) and str(name).removesuffix(_LINK) in frame:
+            continue
         if base != name and {base + _LOW, base + _HIGH} <= set(frame.columns):
             if base not in frame and name == base + _LOW:
                 shown.append(_range_column(frame, base))
@@ -186,14 +222,15 @@ def _columns(frame: pd.DataFrame) -> list[_Column]:
             shown.append(_interval_column(frame, name))
         else:
             texts = [cell(value, name) for value in frame[name]]
-            shown.append(_Column(heading(name), _numeric(frame, name), texts))
+            links = [str(value) for value in frame.get(f"{name}{_LINK}", [])]
+            shown.append(_Column(name, heading(name), _numeric(frame, name), texts, links))
     return shown
 
 
 def _interval_column(frame: pd.DataFrame, name: str) -> _Column:
     values = zip(frame[name], frame[name + _LOW], frame[name + _HIGH], strict=True)
     texts = [interval(*three, name) for three in values]
-    return _Column(f"{heading(name)} ({INTERVAL})", _numeric(frame, name), texts)
+    return _Column(name, f"{heading(name)} ({INTERVAL})", _numeric(frame, name), texts)
 
 
 def _range_column(frame: pd.DataFrame, name: str) -> _Column:
@@ -202,7 +239,7 @@ def _range_column(frame: pd.DataFrame, name: str) -> _Column:
         MISSING if MISSING in (low, high) else f"{low} to {high}"
         for low, high in zip(*ends, strict=True)
     ]
-    return _Column(heading(name), _numeric(frame, name + _LOW), texts)
+    return _Column(name, heading(name), _numeric(frame, name + _LOW), texts)
 
 
 def _numeric(frame: pd.DataFrame, name: str) -> bool:
@@ -217,9 +254,17 @@ def _is_p(column: str) -> bool:
     return "p" in column.split("_")
 
 
-def _tag(name: str, text: str, numeric: bool, attributes: str = "") -> str:
+def _tag(name: str, text: str, numeric: bool, attributes: str = "", link: str = "") -> str:
     number = ' class="lcc-number"' if numeric else ""
-    return f"<{name}{attributes}{number}>{html.escape(text)}</{name}>"
+    shown = html.escape(text)
+    if link:
+        shown = f'<a href="{html.escape(link, quote=True)}">{shown}</a>'
+    return f"<{name}{attributes}{number}>{shown}</{name}>"
+
+
+def _named(name: str | None) -> str:
+    """Return the attribute by which a script of the book finds a table."""
+    return f' data-table="{html.escape(name)}"' if name else ""
 
 
 def _piped(texts) -> str:

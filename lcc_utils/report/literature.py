@@ -19,6 +19,7 @@ class Entry(BaseModel):
     """One figure of one work.
 
     ``value`` is in percent; ``claim`` names an entry of ``book/claims.yml`` that holds it instead.
+    ``listed_as`` names the claim by which the paper lists a figure of this work.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -28,6 +29,7 @@ class Entry(BaseModel):
     metric: str
     value: float | None = Field(default=None, ge=0, le=100)
     claim: str | None = None
+    listed_as: str | None = None
     phase: str
     protocol: str
     source: str = Field(min_length=1)
@@ -59,13 +61,31 @@ def load_literature(path: str | Path | None = None) -> pd.DataFrame:
         If the file is missing or not YAML, an entry is incomplete or has an unknown field, or it
         names a claim that is not there.
     """
+    return _table(path)[COLUMNS]
+
+
+def own_figures(claim: str) -> pd.DataFrame:
+    """Return the F1 figures that a work itself reports, by the claim that lists it.
+
+    Columns are those of :func:`load_literature`; none where the work's own report was not at hand.
+    """
+    table = _table(None)
+    own = table["listed_as"].eq(claim) & table["metric"].str.contains("F1")
+    return table.loc[own, COLUMNS].reset_index(drop=True)
+
+
+def _table(path: str | Path | None) -> pd.DataFrame:
     path = Path(path or LITERATURE_FILE)
     claims = {claim.id: claim for claim in load_claims()}
     rows = []
     for entry in read_entries(path, "literature", Entry, "work"):
+        if entry.listed_as is not None and entry.listed_as not in claims:
+            raise RequestError(
+                f"{path}: {entry.work} is listed as the claim {entry.listed_as!r}, which is none."
+            )
         share = round(_percent(entry, claims, path) / 100, 6)
-        rows.append(entry.model_dump(include=set(COLUMNS)) | {"value": share})
-    return pd.DataFrame(rows, columns=COLUMNS)
+        rows.append(entry.model_dump(include={*COLUMNS, "listed_as"}) | {"value": share})
+    return pd.DataFrame(rows, columns=[*COLUMNS, "listed_as"])
 
 
 def _percent(entry: Entry, claims: dict[str, Claim], path: Path) -> float:

@@ -13,10 +13,18 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from lcc_utils.evaluation.metrics import CLASSES, natural
 from lcc_utils.evaluation.result import Result, Results
-from lcc_utils.report import ablation_tables, monte_carlo_tables, statistics_tables, training_tables
-from lcc_utils.report.claims import load_claims, verdicts
+from lcc_utils.report import (
+    ablation_tables,
+    data_tables,
+    ledger,
+    monte_carlo_tables,
+    paper_tables,
+    statistics_tables,
+    steps_tables,
+    training_tables,
+)
+from lcc_utils.report.claims import load_claims
 from lcc_utils.report.formatting import to_html, to_markdown
 from lcc_utils.report.rows import table
 
@@ -26,7 +34,6 @@ __all__ = ["ALL", "NONE", "TABLES", "Table", "build_table", "to_html", "to_markd
 # ``Run.gather``; no study is called "none".
 ALL: tuple[str, ...] = ()
 NONE = ("none",)
-_PHASES = ["train", "prelim", "final", "all"]
 
 
 @dataclass(frozen=True)
@@ -69,35 +76,6 @@ def build_table(
     return frame
 
 
-def cells_table(cells: pd.DataFrame, _results: Results) -> pd.DataFrame:
-    """Count cells, patients and subjects by phase, fold and class; totals of classes last."""
-    named = _named(cells)
-    counts = _count(named, ["phase", "fold", "class"])
-    totals = _count(named.assign(phase="all", fold=pd.NA), ["phase", "fold", "class"])
-    table = pd.concat([counts, totals[totals["class"] != "unlabelled"]], ignore_index=True)
-    table["fold"] = table["fold"].astype("Int64")
-    order = table["phase"].map(_PHASES.index)
-    table = table.assign(order=order).sort_values(["order", "fold", "class"], kind="stable")
-    return table.drop(columns="order").reset_index(drop=True)
-
-
-def subjects_table(cells: pd.DataFrame, _results: Results) -> pd.DataFrame:
-    """List the subjects that hold more than one patient id, because these share cells."""
-    rows = []
-    for subject, group in _named(cells).groupby("subject"):
-        patients = sorted(group["patient"].unique(), key=natural)
-        if len(patients) > 1:
-            places = {
-                f"{phase} {fold}" if pd.notna(fold) else str(phase)
-                for phase, fold in zip(group["phase"], group["fold"], strict=True)
-            }
-            classes = ", ".join(sorted(group["class"].unique()))
-            row = [subject, classes, ", ".join(patients), ", ".join(sorted(places)), len(group)]
-            rows.append(row)
-    rows.sort(key=lambda row: natural(row[0]))
-    return pd.DataFrame(rows, columns=["subject", "class", "patients", "folds", "cells"])
-
-
 def model_table(_cells: pd.DataFrame, results: Results) -> pd.DataFrame:
     """List the models that were trained, with their parameters."""
     rows = []
@@ -132,19 +110,31 @@ def progress_table(_cells: pd.DataFrame, results: Results) -> pd.DataFrame:
 
 
 def claims_table(cells: pd.DataFrame, results: Results) -> pd.DataFrame:
-    """Give each claim of the paper, what we found and the verdict."""
-    columns = ["claim", "where", "stated", "ours", "computed_on", "verdict"]
-    return verdicts(load_claims(), cells, results)[columns]
+    """Give each claim of the paper, what we found, the verdict, and where the evidence lies."""
+    return ledger.verdicts(load_claims(), cells, results)
+
+
+def claim_counts_table(cells: pd.DataFrame, results: Results) -> pd.DataFrame:
+    """Count the claims by kind and verdict."""
+    return ledger.counts(claims_table(cells, results))
 
 
 _MONTE_CARLO = monte_carlo_tables.STUDIES
+_LEDGER = ("training", "primary", "ablation", *_MONTE_CARLO)
 
 TABLES: dict[str, Table] = {
-    "cells": Table(cells_table, NONE),
-    "subjects": Table(subjects_table, NONE),
+    "cells": Table(data_tables.cells_table, NONE),
+    "subjects": Table(data_tables.subjects_table, NONE),
+    "shared_cells": Table(data_tables.shared_cells_table, NONE),
+    "duplicates": Table(data_tables.duplicates_table, NONE, measured=False),
+    "duplicate_pairs": Table(data_tables.duplicate_pairs_table, NONE, measured=False),
     "progress": Table(progress_table, ALL),
     "model": Table(model_table, ALL),
-    "claims": Table(claims_table, ("training", "ablation", *_MONTE_CARLO)),
+    "claims": Table(claims_table, _LEDGER),
+    "claim_counts": Table(claim_counts_table, _LEDGER),
+    "steps_alone": Table(steps_tables.steps_alone_table, steps_tables.STUDIES),
+    "steps_together": Table(steps_tables.steps_together_table, steps_tables.STUDIES),
+    "even_counts": Table(paper_tables.even_counts_table, NONE, measured=False),
     "training": Table(training_tables.training_table, ("training",)),
     "training_subjects": Table(training_tables.training_subjects_table, ("training",)),
     "shared": Table(training_tables.shared_table, ("shared",)),
@@ -163,22 +153,3 @@ TABLES: dict[str, Table] = {
     "right_and_wrong": Table(statistics_tables.right_and_wrong_table, ("primary", *_MONTE_CARLO)),
     "false_positives": Table(statistics_tables.false_positives_table, NONE, measured=False),
 }
-
-
-def _named(cells: pd.DataFrame) -> pd.DataFrame:
-    labels = cells["label"].map(CLASSES).astype(object)
-    subject = cells["subject"] if "subject" in cells else cells["patient"]
-    return cells.assign(
-        **{"class": labels.where(labels.notna(), "unlabelled")},
-        subject=subject.astype("string").fillna("").astype(object),
-        patient=cells["patient"].astype("string").fillna("").astype(object),
-    )
-
-
-def _count(named: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    # A final-phase cell has no patient: an empty name is not one.
-    groups = named.replace({"patient": {"": None}, "subject": {"": None}}).groupby(by, dropna=False)
-    table = groups.agg(
-        cells=("cell_id", "size"), patients=("patient", "nunique"), subjects=("subject", "nunique")
-    )
-    return table.reset_index()

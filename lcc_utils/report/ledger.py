@@ -1,0 +1,108 @@
+"""The claims ledger: every statement of the paper with the verdict that our files give.
+
+A verdict is never typed. It comes from one of the functions in :data:`report.verdicts.TESTS`, so
+that a new run, or a correction of the evidence, changes the page.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from lcc_utils.errors import RequestError
+from lcc_utils.evaluation.result import Result
+from lcc_utils.report.claims import KINDS, Claim, paper_history
+from lcc_utils.report.findings import VERDICTS, Evidence, Finding
+from lcc_utils.report.formatting import quantity
+from lcc_utils.report.verdicts import TESTS
+
+COLUMNS = [
+    "id", "claim", "where", "kind", "stated", "ours", "verdict", "computed_on",
+    "evidence", "evidence_link",
+]  # fmt: skip
+CHAPTERS = {
+    "01_data": "The cells",
+    "02_training": "Training and testing",
+    "03_ablation": "What each part is worth",
+    "04_monte_carlo": "Random splits",
+    "09_claims": "This page",
+    "10_steps": "From an honest score",
+}
+
+
+def verdicts(
+    claims: list[Claim], cells: pd.DataFrame, results: dict[str, list[Result]]
+) -> pd.DataFrame:
+    """Give each claim its verdict.
+
+    ``holds``: what we computed agrees with the statement. ``differs``: the same quantity, measured
+    again or read at its source, is another. ``contradicted``: the paper's own numbers, the official
+    counts, or code that prints the paper's numbers rule it out. ``not determined``: what is public
+    cannot settle it. ``not yet run``: it takes an experiment that this run does not hold; the
+    nearest result stands beside it.
+
+    Parameters
+    ----------
+    claims
+        From :func:`report.claims.load_claims`.
+    cells
+        The run's cells; ``attrs["dataset"]`` and ``attrs["label"]`` name the data.
+    results
+        The run's results by study.
+
+    Returns
+    -------
+    DataFrame
+        One row a claim: ``id, claim, where, kind, stated, ours, verdict, computed_on, evidence,
+        evidence_link``, all text. The link is an address, or a page beside the ledger.
+
+    Raises
+    ------
+    RequestError
+        If a claim names a test that is not there, or the evidence cannot be read.
+    """
+    known = {claim.id: claim for claim in claims}
+    evidence = Evidence(claims=known, cells=cells, results=results, history=paper_history())
+    rows = []
+    for claim in claims:
+        if claim.test not in TESTS:
+            raise RequestError(
+                f"The claim {claim.id!r} names the test {claim.test!r}; known are "
+                f"{', '.join(sorted(TESTS))}."
+            )
+        found = TESTS[claim.test](claim, evidence)
+        stated = quantity(claim.value, claim.unit, claim.places)
+        own = (claim.id, claim.statement, claim.where, claim.kind, stated)
+        rows.append((*own, found.ours, found.verdict, found.computed_on, *_place(claim, found)))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def counts(ledger: pd.DataFrame) -> pd.DataFrame:
+    """Count claims by kind and verdict, with totals: ``kind`` and one column a verdict."""
+    table = pd.crosstab(ledger["kind"], ledger["verdict"])
+    table = table.reindex(index=list(KINDS), columns=list(VERDICTS), fill_value=0)
+    table.loc["all"] = table.sum()
+    table["claims"] = table.sum(axis=1)
+    table.columns.name = None
+    return table.astype("int64").rename_axis("kind").reset_index()
+
+
+def to_text(ledger: pd.DataFrame) -> str:
+    """Return the ledger for a terminal: a paragraph a claim, and the counts at the end."""
+    parts = [
+        f"{row.id}: {row.verdict}\n"
+        f"  {row.claim} ({row.where}; {row.kind})\n"
+        f"  stated: {row.stated}\n"
+        f"  ours:   {row.ours} [{row.computed_on}]\n"
+        f"  see:    {row.evidence} <{row.evidence_link}>"
+        for row in ledger.itertuples()
+    ]
+    total = counts(ledger).set_index("kind").loc["all"]
+    said = ", ".join(f"{total[name]} {name}" for name in VERDICTS)
+    return "\n".join([*parts, f"{total['claims']} claims: {said}."])
+
+
+def _place(claim: Claim, found: Finding) -> tuple[str, str]:
+    """Return where the evidence lies: a file of the authors, or the chapter that tests it."""
+    if found.link:
+        return found.source, found.link
+    return CHAPTERS[claim.chapter], f"{claim.chapter}.html"
