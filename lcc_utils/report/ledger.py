@@ -1,6 +1,6 @@
 """The claims ledger: every statement of the paper with the verdict that our files give.
 
-A verdict is never typed. It comes from one of the functions in :data:`report.verdicts.TESTS`, so
+A verdict is never typed. It comes from one of the functions in ``report.verdicts.TESTS``, so
 that a new run, or a correction of the evidence, changes the page.
 """
 
@@ -43,7 +43,7 @@ def verdicts(
     Parameters
     ----------
     claims
-        From :func:`report.claims.load_claims`.
+        From :func:`load_claims`.
     cells
         The run's cells; ``attrs["dataset"]`` and ``attrs["label"]`` name the data.
     results

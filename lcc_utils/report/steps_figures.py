@@ -62,7 +62,7 @@ def stated_point(results: Sequence[Result], *, data_label: str) -> tuple[Figure,
     Returns
     -------
     tuple
-        As :func:`report.interactive.roc_argument`.
+        As :func:`roc_argument`.
     """
     known = {claim.id: float(claim.value) for claim in load_claims() if claim.unit != "text"}
     curves = {}
