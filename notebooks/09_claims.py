@@ -52,5 +52,5 @@ show_table(study, "claim_counts", "Claims by kind and verdict")
 # commit that was read. The name in the first column can be used as an address on this page, and is what to
 # give when a statement is to be corrected: see [how to correct a statement](../corrections.md).
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "full-width"]
 show_table(study, "claims", "Claims of the paper and their verdicts")

@@ -63,7 +63,7 @@ show_figure(
 # %% [markdown]
 # ## Each step alone
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "full-width"]
 show_table(study, "steps_alone", "What each step changes by itself")
 
 # %% [markdown]
@@ -73,7 +73,7 @@ show_table(study, "steps_alone", "What each step changes by itself")
 #
 # ## All together
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "full-width"]
 show_table(study, "steps_together", "What the steps change one after another")
 
 # %% [markdown]

@@ -55,6 +55,7 @@
       target.scrollIntoView({ block: "center" });
     }
 
+    for (const row of rows) row.dataset.verdict = text(row, "Verdict");
     for (const control of [search, kind, verdict]) control.addEventListener("input", show);
     window.addEventListener("hashchange", reveal);
     const bar = element("div", { className: "lcc-ledger" }, search, kind, verdict, count);

@@ -8,17 +8,9 @@ import pandas as pd
 
 from lcc_utils.evaluation.result import Results
 from lcc_utils.pipeline.verify import load_results
+from lcc_utils.report.findings import VERDICTS
 from lcc_utils.report.tables import build_table, to_markdown
 
-_VERBS = {
-    "holds": "hold",
-    "differs": "differ from what was measured, or stands at the source",
-    "contradicted": (
-        "are contradicted by the paper's own numbers, the official counts or the authors' code"
-    ),
-    "not determined": "cannot be settled from what is public",
-    "not yet run": "are not yet run",
-}
 # What the abstract and the conclusions of the paper rest on.
 _HEADLINE = (
     "f1_test", "t2_auc", "t2_once", "thresholds", "patients_abstract", "t1_sum_all", "mc_f1",
@@ -75,9 +67,11 @@ def _measured(cells: pd.DataFrame, results: Results) -> list[str]:
 def _counts(claims: pd.DataFrame) -> str:
     """Say how many claims have which verdict."""
     numbers = claims["verdict"].value_counts()
-    said = ", ".join(f"{numbers[name]} {verb}" for name, verb in _VERBS.items() if name in numbers)
+    said = ", ".join(f"{numbers.get(name, 0)} *{name}*" for name in VERDICTS)
     return (
-        f"Of {len(claims)} statements of the paper that are tested here, {said}. An experiment\n"
-        "counts as run only with the paper's own network, weights, resolution, data and protocol;\n"
-        "the nearest result of this edition stands beside it."
+        f"Of {len(claims)} statements of the paper, {said}. *Differs* means from what was measured "
+        "again, or stands at\nthe source; *contradicted* means by the paper's own numbers, the "
+        "official counts or the authors' code.\nAn experiment counts as run only with the paper's "
+        "own network, weights, resolution, data and\nprotocol; the nearest result of this edition "
+        "stands beside it."
     )

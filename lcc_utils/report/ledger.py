@@ -16,7 +16,7 @@ from lcc_utils.report.formatting import quantity
 from lcc_utils.report.verdicts import TESTS
 
 COLUMNS = [
-    "id", "claim", "where", "kind", "stated", "ours", "verdict", "computed_on",
+    "id", "claim", "stated", "ours", "verdict", "kind", "where", "computed_on",
     "evidence", "evidence_link",
 ]  # fmt: skip
 CHAPTERS = {
@@ -52,7 +52,7 @@ def verdicts(
     Returns
     -------
     DataFrame
-        One row a claim: ``id, claim, where, kind, stated, ours, verdict, computed_on, evidence,
+        One row a claim: ``id, claim, stated, ours, verdict, kind, where, computed_on, evidence,
         evidence_link``, all text. The link is an address, or a page beside the ledger.
 
     Raises
@@ -71,8 +71,8 @@ def verdicts(
             )
         found = TESTS[claim.test](claim, evidence)
         stated = quantity(claim.value, claim.unit, claim.places)
-        own = (claim.id, claim.statement, claim.where, claim.kind, stated)
-        rows.append((*own, found.ours, found.verdict, found.computed_on, *_place(claim, found)))
+        said = (claim.id, claim.statement, stated, found.ours, found.verdict)
+        rows.append((*said, claim.kind, claim.where, found.computed_on, *_place(claim, found)))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
