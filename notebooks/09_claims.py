@@ -48,7 +48,7 @@ show_table(study, "claim_counts", "Claims by kind and verdict")
 # %% [markdown]
 # ## The ledger
 #
-# The last column leads to the evidence: a chapter of this book, or a file of the authors' repository at the
+# The column of evidence leads to a chapter of this book or to a file of the authors' repository at the
 # commit that was read. The name in the first column can be used as an address on this page, and is what to
 # give when a statement is to be corrected: see [how to correct a statement](../corrections.md).
 

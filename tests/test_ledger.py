@@ -19,7 +19,7 @@ from lcc_utils.report.arithmetic import (
     precision_of_counts,
     smallest_gap_epoch,
 )
-from lcc_utils.report.claims import KINDS, Claim, load_claims
+from lcc_utils.report.claims import KINDS, Claim, load_claims, paper_history
 from lcc_utils.report.evidence import CodeFile, CodeFinding, Repository, load_evidence
 from lcc_utils.report.findings import VERDICTS, Evidence
 from lcc_utils.report.formatting import to_html
@@ -304,6 +304,14 @@ def test_every_number_of_the_papers_facts_has_an_entry(shared):
     # .001: the stated p, and the peak rate; .002: the margin in F1; 95: the level of an interval.
     missing = sorted(n for n in numbers - known - {95.0} if not np.isclose(n, list(known)).any())
     assert missing == []
+
+
+def test_the_history_is_that_of_the_facts(shared):
+    facts = (shared / "paper" / "facts.md").read_text(encoding="utf-8")
+    printed = re.findall(r"\b(\d+) ((?:\.\d{4}/){3}\.\d{4})", facts)
+    rows = [[int(epoch), *map(float, values.split("/"))] for epoch, values in printed]
+    assert paper_history().to_numpy().tolist() == rows
+    assert len(rows) == 18
 
 
 def test_claims_can_be_printed_as_json(capsys, root):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import json
 
 import nbformat
+import pandas as pd
 import pytest
 
 from lcc_utils.pipeline.book import edition, front_page
@@ -12,6 +14,7 @@ from lcc_utils.pipeline.book_reporting import card_markdown, reporting_markdown
 from lcc_utils.pipeline.front import claims_markdown
 from lcc_utils.pipeline.verify import load_results, verify
 from lcc_utils.report import figures
+from lcc_utils.report.tables import TABLES
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +52,30 @@ def test_the_figure_of_the_readme_regenerates(root, results):
     kept = (results / "figures" / "subject_accuracy.svg").read_text(encoding="utf-8")
     assert figures.to_svg(drawn) == kept
     assert "results/figures/subject_accuracy.svg" in (root / "README.md").read_text()
+
+
+def test_every_figure_and_table_names_what_it_was_computed_on(root, results):
+    label = json.loads((results / "run.json").read_text())["dataset"]["label"]
+    shown = {"figure": 0, "table": 0}
+    for path in sorted((root / "book" / "chapters").glob("*.ipynb")):
+        for cell in nbformat.read(str(path), as_version=4).cells:
+            for output in cell.get("outputs", []):
+                mark = output.get("metadata", {}).get("lcc", {})
+                page = html.unescape(output.get("data", {}).get("text/html", ""))
+                for kind in shown:
+                    name = mark.get(kind)
+                    if name is None or (kind == "table" and not TABLES[name].measured):
+                        continue
+                    shown[kind] += 1
+                    assert f"omputed on {label}." in page, f"{path.name}: {name}"
+    assert min(shown.values()) > 10
+
+
+def test_the_ledger_is_among_what_is_verified(root, results):
+    ledger = pd.read_csv(results / "tables" / "claims.csv")
+    chapter = (root / "book" / "chapters" / "09_claims.ipynb").read_text(encoding="utf-8")
+    assert len(ledger) >= 60
+    assert all(name in chapter for name in ledger["id"])
 
 
 def test_chapters_show_no_real_cells(root, results):

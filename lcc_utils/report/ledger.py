@@ -16,8 +16,8 @@ from lcc_utils.report.formatting import quantity
 from lcc_utils.report.verdicts import TESTS
 
 COLUMNS = [
-    "id", "claim", "stated", "ours", "verdict", "kind", "where", "computed_on",
-    "evidence", "evidence_link",
+    "id", "claim", "stated", "ours", "verdict", "evidence", "evidence_link", "kind", "where",
+    "computed_on",
 ]  # fmt: skip
 CHAPTERS = {
     "01_data": "The cells",
@@ -52,8 +52,8 @@ def verdicts(
     Returns
     -------
     DataFrame
-        One row a claim: ``id, claim, stated, ours, verdict, kind, where, computed_on, evidence,
-        evidence_link``, all text. The link is an address, or a page beside the ledger.
+        One row a claim: ``id, claim, stated, ours, verdict, evidence, evidence_link, kind, where,
+        computed_on``, all text. The link is an address, or a page beside the ledger.
 
     Raises
     ------
@@ -72,7 +72,8 @@ def verdicts(
         found = TESTS[claim.test](claim, evidence)
         stated = quantity(claim.value, claim.unit, claim.places)
         said = (claim.id, claim.statement, stated, found.ours, found.verdict)
-        rows.append((*said, claim.kind, claim.where, found.computed_on, *_place(claim, found)))
+        about = (claim.kind, claim.where, found.computed_on)
+        rows.append((*said, *_place(claim, found), *about))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

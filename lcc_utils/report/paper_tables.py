@@ -34,6 +34,8 @@ def even_counts_table(_cells: pd.DataFrame, _results: Results) -> pd.DataFrame:
                 row |= _halved(float(found.values[name]))
                 rows.append(row | {"official": int(official[patient])})
     counts = ["stated", "official"]
+    if all(row["half"].is_integer() for row in rows):
+        counts.append("half")
     return table(rows, ["count", "where", "stated", "half", "official"], counts, ["count", "where"])
 
 
