@@ -12,6 +12,7 @@ import pytest
 
 from lcc_utils.errors import RequestError
 from lcc_utils.evaluation.metrics import evaluate_result
+from lcc_utils.evaluation.result import Results
 from lcc_utils.pipeline.verify import load_results
 from lcc_utils.report.arithmetic import (
     parameters_as_stated,
@@ -61,7 +62,7 @@ def repository(*values, prints=True):
 def judged(own, code, claims=()):
     known = {c.id: c for c in (own, *claims)}
     history = pd.DataFrame({"epoch": [1], "f1": [0.9], "val_f1": [0.9]})
-    return TESTS[own.test](own, Evidence(known, CELLS, {}, history, code))
+    return TESTS[own.test](own, Evidence(known, CELLS, Results(), history, code))
 
 
 def test_every_claim_has_one_row_a_kind_and_a_verdict(ledger):

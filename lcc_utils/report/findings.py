@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from lcc_utils.evaluation.result import Result
+from lcc_utils.evaluation.result import Results
 from lcc_utils.report.evidence import Repository, load_evidence
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Evidence:
 
     claims: dict[str, Claim]
     cells: pd.DataFrame
-    results: dict[str, list[Result]]
+    results: Results
     history: pd.DataFrame
     code: Repository = field(default_factory=load_evidence)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pandas as pd
 
 from lcc_utils.errors import RequestError
-from lcc_utils.evaluation.result import Result
+from lcc_utils.evaluation.result import Result, Results
 from lcc_utils.report.claims import KINDS, Claim, paper_history
 from lcc_utils.report.findings import VERDICTS, Evidence, Finding
 from lcc_utils.report.formatting import quantity
@@ -61,7 +61,8 @@ def verdicts(
         If a claim names a test that is not there, or the evidence cannot be read.
     """
     known = {claim.id: claim for claim in claims}
-    evidence = Evidence(claims=known, cells=cells, results=results, history=paper_history())
+    have = results if isinstance(results, Results) else Results(results)
+    evidence = Evidence(claims=known, cells=cells, results=have, history=paper_history())
     rows = []
     for claim in claims:
         if claim.test not in TESTS:

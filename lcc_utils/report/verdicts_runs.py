@@ -97,10 +97,7 @@ def _nearest(claim: Claim, evidence: Evidence) -> tuple[Interval, str] | None:
 
 def _first_of_primary(evidence: Evidence) -> list[Result]:
     """Return the parts of the first model of the primary analysis, if all have run."""
-    results = evidence.results
-    if not hasattr(results, "missing"):
-        return []
-    runs = primary_runs(results)
+    runs = primary_runs(evidence.results)
     return list(runs[0].done) if runs and runs[0].whole else []
 
 
