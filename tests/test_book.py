@@ -362,11 +362,16 @@ def test_many_experiments_of_a_variant_are_published_as_one_archive(tmp_path, re
 
 
 def test_what_is_published_as_archives_is_recomputed_from_them(tiny_run, repo, monkeypatch):
-    # The small run has eight experiments of each variant of its Monte Carlo study.
+    # The small run has eight experiments of each variant of its Monte Carlo study, and nine of
+    # its steps.
     monkeypatch.setattr(book_publish, "_PACKED", 7)
     publish(tiny_run, repo)
     packs = sorted(path.name for path in (repo / "results" / "experiments").glob("*.zip"))
-    assert packs == ["monte-carlo-frozen-features.zip", "monte-carlo-logistic-regression.zip"]
+    assert packs == [
+        "monte-carlo-frozen-features.zip",
+        "monte-carlo-logistic-regression.zip",
+        "steps-logistic-regression.zip",
+    ]
     assert len(list((repo / "results" / "experiments").glob("[0-9a-f]*"))) > 20
     found = verify(repo / "results", repo / "book" / "chapters")
     assert found.problems == []
