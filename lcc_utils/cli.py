@@ -1,4 +1,4 @@
-"""The ``lcc`` command: check data, run, build and publish the book, verify, list the claims."""
+"""The ``lcc`` command: check data, run, build and publish the book, verify, claims, predict."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from lcc_utils.cli_models import add_commands
 from lcc_utils.errors import LccError, RequestError
 
 
@@ -83,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     claims.add_argument("--json", action="store_true", help="print JSON instead of a list")
     claims.set_defaults(command=_claims)
+    add_commands(commands, _folder)
     return parser
 
 

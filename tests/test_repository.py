@@ -18,6 +18,9 @@ NEEDS_DATA = {
     "make cpu DATA=/path/to/C-NMC": ".venv/bin/lcc run cpu --data",
     "make paper DATA=/path/to/C-NMC": ".venv-gpu/bin/lcc run paper --data",
     ".venv/bin/lcc data check /path/to/C-NMC": ".venv/bin/lcc data check",
+    ".venv/bin/lcc predict models/small --out runs/predicted /path/to/cells": (
+        ".venv/bin/lcc predict models/small --out runs/predicted"
+    ),
 }
 
 

@@ -96,15 +96,21 @@ class Missing:
 
 
 class Results(dict[str, list[Result]]):
-    """Results by study, with what is missing of each study."""
+    """Results by study, with what is missing of each study.
+
+    Beside them stand, if the run has any, the numbers about maps of attention: one table a kind
+    (see ``pipeline.attention_files``), in the attribute ``attention``.
+    """
 
     def __init__(
         self,
         found: dict[str, list[Result]] | None = None,
         missing: dict[str, list[Missing]] | None = None,
+        attention: dict[str, pd.DataFrame] | None = None,
     ) -> None:
         super().__init__(found or {})
         self.missing = missing or {}
+        self.attention = attention or {}
 
 
 def _part(predictions: pd.DataFrame, name: str) -> pd.DataFrame:

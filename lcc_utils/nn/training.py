@@ -18,7 +18,7 @@ from lcc_utils.nn.compiled import Compiled, out_of_memory_named, prepare
 from lcc_utils.nn.prediction import predict, predict_scores, scores_of
 from lcc_utils.nn.settings import ExperimentSettings, Training
 
-__all__ = ["Cells", "Fitted", "fit", "predict_scores"]
+__all__ = ["Cells", "Fitted", "fit", "predict_scores", "train_all"]
 
 OnEpoch = Callable[[dict[str, float]], None]
 WeightedF1 = Callable[[np.ndarray, np.ndarray], float]
@@ -137,6 +137,21 @@ def fit(
             parameter_counts(model.classifier),
             scores,
         )
+
+
+def train_all(
+    settings: ExperimentSettings,
+    pixels: np.ndarray,
+    cells: Cells,
+    seed: int,
+    on_epoch: OnEpoch | None = None,
+) -> Compiled:
+    """Train on all the cells given for all epochs, as the refit of :func:`fit` does.
+
+    Parameters and errors are those of :func:`fit`.
+    """
+    with out_of_memory_named(settings):
+        return _refit(settings, pixels, cells, seed, _Course(on_epoch))
 
 
 def _search(

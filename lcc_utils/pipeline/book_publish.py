@@ -14,6 +14,7 @@ import yaml
 from lcc_utils.data.cache import write_atomic
 from lcc_utils.errors import DataError, RequestError
 from lcc_utils.pipeline.attempt import has_result
+from lcc_utils.pipeline.attention_files import FOLDER, published_files
 from lcc_utils.pipeline.book_notebooks import (
     executed,
     failures,
@@ -27,7 +28,7 @@ from lcc_utils.pipeline.gather import read_plan
 from lcc_utils.pipeline.store import EXPERIMENT_FILES, read_json, write_pack
 
 _RESULTS = ("run.json", "cells.csv", "experiments", "tables", "figures")
-_OPTIONAL = ("failures.json",)
+_OPTIONAL = ("failures.json", FOLDER)
 # A variant of a study with more experiments than this is kept as one archive.
 _PACKED = 20
 
@@ -88,7 +89,7 @@ def publish(
         targets |= {repo / "book" / name: new / name for name in ("chapters", *DECIDED)}
         replace_all(targets, Path(work) / "old")
         for name in gone:
-            (repo / "results" / name).unlink(missing_ok=True)
+            _remove(repo / "results" / name)
     return list(targets)
 
 
@@ -106,13 +107,17 @@ def replace_all(targets: dict[Path, Path], old: Path) -> None:
             new.replace(target)
     except BaseException:
         for target, kept in reversed(placed):
-            if target.is_dir():
-                shutil.rmtree(target)
-            else:
-                target.unlink(missing_ok=True)
+            _remove(target)
             if kept:
                 kept.replace(target)
         raise
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def publishable(run_dir: Path, repo: Path) -> list[Path]:
@@ -146,8 +151,11 @@ def _copy_results(run_dir: Path, new: Path, machine: dict[str, str]) -> None:
     shutil.copy2(run_dir / "cells.csv", new / "cells.csv")
     shutil.copytree(run_dir / "figures", new / "figures", ignore=shutil.ignore_patterns(".*"))
     (new / "tables").mkdir()
+    for path in published_files(run_dir):
+        (new / FOLDER).mkdir(exist_ok=True)
+        shutil.copy2(path, new / FOLDER / path.name)
     texts = [*sorted((run_dir / "tables").glob("[!.]*.csv")), *(run_dir / n for n in _OPTIONAL)]
-    for path in (path for path in texts if path.exists()):
+    for path in (path for path in texts if path.is_file()):
         # A reason why an experiment failed may name a file of the machine.
         target = new / path.relative_to(run_dir)
         write_atomic(target, without_paths(path.read_text(encoding="utf-8"), machine))

@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 import lcc_utils
 from lcc_utils.errors import RequestError
@@ -56,6 +63,16 @@ class SplitSettings(Settings):
         return self
 
 
+class MapSettings(Settings):
+    """Maps of attention for some test cells of a study's first split."""
+
+    cells: int = Field(240, gt=0, description="cells, spread over classes and subjects")
+    score_cam_cells: int = Field(48, gt=0, description="of these, how many for Score-CAM")
+    max_channels: int = Field(32, gt=0, description="Score-CAM: channels of the feature map")
+    smooth_samples: int = Field(8, ge=0, description="SmoothGrad: noisy copies of an image")
+    steps: int = Field(16, gt=0, description="deletion and insertion: steps of a curve")
+
+
 class Study(Settings):
     """Experiments that belong together: every variant on every split with every seed."""
 
@@ -63,11 +80,20 @@ class Study(Settings):
     seeds: tuple[int, ...] = Field((0,), description="a list, or a number n for 0 to n - 1")
     settings: dict[str, Any] = Field({}, description="dotted settings that differ from the run's")
     variants: dict[str, dict[str, Any]] = Field({"full": {}}, description="name to dotted settings")
+    maps: MapSettings | None = Field(None, description="compute maps of attention of its networks")
 
     @field_validator("seeds", mode="before")
     @classmethod
     def _counted(cls, value: Any) -> Any:
         return tuple(range(value)) if isinstance(value, int) else value
+
+    @model_serializer(mode="wrap")
+    def _without_maps(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Settings of runs from before there were maps stay as they were.
+        values = dump(self)
+        if values.get("maps") is None:
+            values.pop("maps", None)
+        return values
 
     @field_validator("splits", "seeds", "variants")
     @classmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,9 @@ from lcc_utils.data.images import PixelCache
 from lcc_utils.data.partitions import Split
 from lcc_utils.evaluation.metrics import best_weighted_f1
 from lcc_utils.nn.settings import ExperimentSettings
+
+if TYPE_CHECKING:
+    from lcc_utils.nn.training import Fitted
 
 OnEpoch = Callable[[dict[str, float]], None]
 
@@ -99,6 +102,37 @@ def require_weights(settings: Iterable[ExperimentSettings]) -> None:
             build_classifier(name, size)
 
 
+def fit_network(
+    settings: ExperimentSettings,
+    cells: pd.DataFrame,
+    split: Split,
+    seed: int,
+    pixels: PixelCache,
+    on_epoch: OnEpoch | None = None,
+    shuffled: bool = False,
+) -> Fitted:
+    """Train the network of an experiment, or the same with the training labels shuffled.
+
+    Raises
+    ------
+    DataError
+        If training diverges or runs out of memory.
+    """
+    from lcc_utils.nn.training import Cells, fit
+
+    table = cells.set_index("cell_id")
+
+    def some(ids: tuple[str, ...], shuffled: bool = False) -> Cells:
+        own = table.loc[list(ids)]
+        labels, subjects = own["label"].to_numpy("int64"), own["subject"].to_numpy(str)
+        if shuffled:
+            labels = np.random.default_rng(seed).permutation(labels)
+        return Cells(pixels.rows(ids), labels, subjects)
+
+    training, validation = some(split.train, shuffled), some(split.validation)
+    return fit(settings, pixels.array, training, validation, seed, best_weighted_f1, on_epoch)
+
+
 def _network(
     settings: ExperimentSettings,
     cells: pd.DataFrame,
@@ -108,19 +142,9 @@ def _network(
     on_epoch: OnEpoch | None,
 ) -> Learned:
     from lcc_utils.nn.compiled import out_of_memory_named
-    from lcc_utils.nn.training import Cells, fit, predict_scores
+    from lcc_utils.nn.training import predict_scores
 
-    table = cells.set_index("cell_id")
-
-    def some(ids: tuple[str, ...]) -> Cells:
-        own = table.loc[list(ids)]
-        labels, subjects = own["label"].to_numpy("int64"), own["subject"].to_numpy(str)
-        return Cells(pixels.rows(ids), labels, subjects)
-
-    training, validation = some(split.train), some(split.validation)
-    fitted = fit(
-        settings, pixels.array, training, validation, seed, best_weighted_f1, on_epoch
-    )  # fmt: skip
+    fitted = fit_network(settings, cells, split, seed, pixels, on_epoch)
     views = settings.prediction.views
     with out_of_memory_named(settings):
         test = predict_scores(fitted.logits, pixels.array, pixels.rows(split.test), views=views)

@@ -18,6 +18,7 @@ from lcc_utils.errors import DataError, RequestError
 from lcc_utils.evaluation.result import Result, Results
 from lcc_utils.pipeline import provenance
 from lcc_utils.pipeline.attempt import has_result
+from lcc_utils.pipeline.attention_files import read_attention
 from lcc_utils.pipeline.cells import open_cells
 from lcc_utils.pipeline.compute import Workers, compute
 from lcc_utils.pipeline.config import RunConfig, load_config, parse_overrides
@@ -195,7 +196,10 @@ class Run:
             if has_result(self.folder, place.key)
         }
         places = {name: self.planned[name] for name in wanted}
-        return gather(places, self.refused, present, failures, self._read)
+        found = gather(places, self.refused, present, failures, self._read)
+        if "attention" in wanted:
+            found.attention = read_attention(self.folder)
+        return found
 
     def table(self, name: str) -> pd.DataFrame:
         """Build a table of ``report.tables`` from this run, and keep it in the run.
@@ -207,6 +211,7 @@ class Run:
         results = self.gather(*TABLES[name].studies)
         # A figure and a table of it follow each other, and some take seconds to compute.
         made_of = [*([r.key for r in own] for own in results.values()), results.missing]
+        made_of.append({kind: len(rows) for kind, rows in results.attention.items()})
         if name not in self._tables or self._tables[name][0] != made_of:
             frame = build_table(name, self.cells, results)
             write_atomic(self.folder / "tables" / f"{name}.csv", csv_text(frame))

@@ -19,6 +19,22 @@ from sklearn.metrics import roc_curve
 from lcc_utils.errors import DataError
 from lcc_utils.evaluation.metrics import CLASSES, by_subject
 from lcc_utils.evaluation.result import Result
+from lcc_utils.report.attention_figures import (
+    attention_cascade,
+    attention_curves,
+    attention_rings,
+    attention_sanity,
+)
+from lcc_utils.report.attention_map_figures import (
+    attention_average,
+    attention_gallery,
+    channel_weights,
+)
+from lcc_utils.report.calibration_figures import (
+    coverage_risk_curves,
+    reliability_diagram,
+    subject_scores,
+)
 from lcc_utils.report.cell_figures import (
     cell_gallery,
     cells_per_subject,
@@ -60,11 +76,19 @@ from lcc_utils.report.style import (
 __all__ = [
     "ablation",
     "alt_text",
+    "attention_average",
+    "attention_cascade",
+    "attention_curves",
+    "attention_gallery",
+    "attention_rings",
+    "attention_sanity",
     "baselines_dots",
     "cell_gallery",
     "cells_per_subject",
+    "channel_weights",
     "class_counts",
     "confusion",
+    "coverage_risk_curves",
     "duplicate_histogram",
     "factorial_effects",
     "figure_html",
@@ -75,6 +99,7 @@ __all__ = [
     "monte_carlo_running",
     "monte_carlo_subjects",
     "primary_forest",
+    "reliability_diagram",
     "right_and_wrong",
     "roc",
     "score_histogram",
@@ -83,6 +108,7 @@ __all__ = [
     "steps",
     "subject_accuracy",
     "subject_groups",
+    "subject_scores",
     "to_svg",
 ]
 

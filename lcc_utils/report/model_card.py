@@ -57,11 +57,11 @@ It is not a medical device. It is not for:
 
 _NOT_MEASURED = """\
 - Cells from other laboratories, and any change of stain, focus or scanner.
-- Whether scores are calibrated, that is, whether they can be read as probabilities.
+- Whether scores can be read as probabilities on cells from elsewhere.
 - Differences by age, sex or kind of leukaemia: the data set does not say them.
 - How readers would call the same cells, alone or with the model beside them.
 - Whether a decision would be better or worse for it.
-- Which part of an image a score rests on."""
+- Where this very model looks: the maps of this book are of another network."""
 
 _CLOSING = """\
 It is built after the paper {cite:p}`costabraga2026` by other people, with the settings below; it is

@@ -16,6 +16,9 @@ import pandas as pd
 from lcc_utils.evaluation.result import Result, Results
 from lcc_utils.report import (
     ablation_tables,
+    attention_tables,
+    calibration_tables,
+    channel_tables,
     data_tables,
     ledger,
     monte_carlo_tables,
@@ -120,6 +123,7 @@ def claim_counts_table(cells: pd.DataFrame, results: Results) -> pd.DataFrame:
 
 
 _MONTE_CARLO = monte_carlo_tables.STUDIES
+_ATTENTION = attention_tables.STUDIES
 _LEDGER = ("training", "primary", "ablation", *_MONTE_CARLO)
 
 TABLES: dict[str, Table] = {
@@ -151,5 +155,22 @@ TABLES: dict[str, Table] = {
     "monte_carlo_subjects": Table(monte_carlo_tables.monte_carlo_subjects_table, _MONTE_CARLO),
     "leakage": Table(monte_carlo_tables.leakage_table, monte_carlo_tables.LEAKAGE_STUDIES),
     "right_and_wrong": Table(statistics_tables.right_and_wrong_table, ("primary", *_MONTE_CARLO)),
+    "calibration": Table(calibration_tables.calibration_table, calibration_tables.STUDIES),
+    "operating_points": Table(
+        calibration_tables.operating_points_table, calibration_tables.STUDIES
+    ),
+    "selective": Table(calibration_tables.selective_table, calibration_tables.STUDIES),
+    "subject_decisions": Table(
+        calibration_tables.subject_decisions_table, calibration_tables.STUDIES
+    ),
+    "worst_subjects": Table(calibration_tables.worst_subjects_table, calibration_tables.STUDIES),
+    "attention_networks": Table(attention_tables.attention_networks_table, _ATTENTION),
+    "attention_sanity": Table(attention_tables.attention_sanity_table, _ATTENTION),
+    "attention_cascade": Table(attention_tables.attention_cascade_table, _ATTENTION),
+    "attention_faithfulness": Table(attention_tables.attention_faithfulness_table, _ATTENTION),
+    "attention_regions": Table(attention_tables.attention_regions_table, _ATTENTION),
+    "attention_rings": Table(attention_tables.attention_rings_table, _ATTENTION),
+    "attention_agreement": Table(attention_tables.attention_agreement_table, _ATTENTION),
+    "channel_weights": Table(channel_tables.channel_weights_table, _ATTENTION),
     "false_positives": Table(statistics_tables.false_positives_table, NONE, measured=False),
 }

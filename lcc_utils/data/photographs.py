@@ -1,0 +1,179 @@
+"""Images of a user's own: which files are meant, and whether each can be a cut-out cell."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from lcc_utils.data.hashing import FaultyImage, rgb
+from lcc_utils.data.images import FRAME, centre_crop, resize
+from lcc_utils.data.layouts import walk
+
+__all__ = ["Listing", "Photograph", "list_images", "prepared", "read_cell", "see"]
+
+SUFFIXES = (".bmp", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
+_LARGEST_BYTES = 64 * 2**20
+_LARGEST_SIDE = 8192
+# A pixel with no channel above this is background: JPEG leaves a little on what was black.
+_BLACK = 12
+# Cells of C-NMC 2019 cover 14,800 to 50,400 px of their frames; these are two to three times that.
+SMALLEST_CELL, LARGEST_CELL = 5_000, 110_000
+_LARGEST_BORDER = 0.25
+_LEFT_OUT = ("augmented image", "copy", "mask")
+
+
+@dataclass
+class Listing:
+    """What was asked for.
+
+    Attributes
+    ----------
+    files
+        Image files in the order given, those of a folder by name, each once.
+    faults
+        Path and reason of what was named but gives no image.
+    left_out
+        How many files of a C-NMC tree are no cells of it, by reason.
+    """
+
+    files: list[str] = field(default_factory=list)
+    faults: list[tuple[str, str]] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """One image: its pixels or none, its size as text, and why it is not to be judged."""
+
+    pixels: np.ndarray | None
+    side: str
+    reason: str
+
+
+def list_images(places: Sequence[str | os.PathLike[str]]) -> Listing:
+    """List files, and folders with all that is below them.
+
+    In a folder that holds cells named as in C-NMC 2019, in any known layout, masks, copies and
+    augmented images are left out; files of the operating system are everywhere.
+    """
+    found, seen = Listing(), set()
+    for place in map(os.fspath, places):
+        if Path(place).is_dir():
+            own = _below(place, found)
+            if not own:
+                found.faults.append((place, f"no image in it ({', '.join(SUFFIXES)})"))
+        elif Path(place).exists():
+            own = [place]
+        else:
+            own = []
+            found.faults.append((place, "not there"))
+        for path in own:
+            real = os.path.realpath(path)
+            if real not in seen:
+                seen.add(real)
+                found.files.append(path)
+    return found
+
+
+def read_cell(path: str | os.PathLike[str]) -> Photograph:
+    """Read one image as a frame of 450 px that holds one cell on black.
+
+    An image of another size keeps its scale, since the size of a cell tells something of its
+    class: a smaller one is centred on black, a larger one is refused.
+    """
+    try:
+        pixels = see(path)
+    except FaultyImage as fault:
+        return Photograph(None, "", f"unreadable: {fault}")
+    height, width = pixels.shape[:2]
+    side = str(width) if width == height else f"{width}x{height}"
+    if max(height, width) > FRAME:
+        reason = (
+            f"larger than {FRAME} px: cut the cell out on black at the scale of C-NMC 2019, "
+            f"about 220 px for a cell"
+        )
+        return Photograph(None, side, reason)
+    return Photograph(centre_crop(pixels, FRAME), side, _not_a_cell(pixels))
+
+
+def see(path: str | os.PathLike[str]) -> np.ndarray:
+    """Decode an image of any known format to uint8 RGB, wholly or not at all.
+
+    Raises
+    ------
+    FaultyImage
+        If the file cannot be read, is truncated, or is no image.
+    """
+    try:
+        size = Path(path).stat().st_size
+        if size > _LARGEST_BYTES:
+            raise FaultyImage(f"{size / 2**20:,.0f} MiB, too large for one cell")
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise FaultyImage(f"cannot be read ({error.strerror})") from error
+    if data[:2] == b"BM" or not data:
+        return rgb(data)
+    return _decoded(data)
+
+
+def prepared(pixels: np.ndarray, size: int, crop: int) -> np.ndarray:
+    """Return a frame as the network sees it: as in training, cropped and then resized."""
+    return resize(centre_crop(pixels, crop), size)
+
+
+def _decoded(data: bytes) -> np.ndarray:
+    # Pillow reads strictly and in full, where OpenCV fills what is missing with grey.
+    try:
+        with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "TIFF", "WEBP")) as image:
+            if max(image.size) > _LARGEST_SIDE:
+                raise FaultyImage(f"{image.size[0]}x{image.size[1]} px, too large for one cell")
+            if image.mode.startswith(("I", "F")):
+                raise FaultyImage("more than 8 bits a channel; save it as 8-bit RGB")
+            pixels = np.asarray(image.convert("RGB"))
+    except Image.UnidentifiedImageError as error:
+        raise FaultyImage("no image inside (BMP, PNG, JPEG, TIFF or WebP)") from error
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise FaultyImage(f"truncated or damaged ({error})") from error
+    return pixels
+
+
+def _not_a_cell(pixels: np.ndarray) -> str:
+    """Return why an image cannot be one cell cut out on black; empty when it can."""
+    shown = (pixels > _BLACK).any(axis=2)
+    area = int(shown.sum())
+    if area < SMALLEST_CELL:
+        return f"no cell: {area:,} px are not black, and a cell has at least {SMALLEST_CELL:,}"
+    border = np.concatenate([shown[0], shown[-1], shown[:, 0], shown[:, -1]])
+    if area > LARGEST_CELL or border.mean() > _LARGEST_BORDER:
+        return "not one cell cut out on black: the ground is not black, or the cell fills the frame"
+    count, _, stats, _ = cv2.connectedComponentsWithStats(shown.astype(np.uint8), connectivity=8)
+    if count > 2 and sorted(stats[1:, cv2.CC_STAT_AREA])[-2] >= SMALLEST_CELL:
+        return "more than one cell: cut out each alone"
+    return ""
+
+
+def _below(folder: str, found: Listing) -> list[str]:
+    tree = walk(folder)
+    reasons = dict(tree.junk)
+    out = {"system file", *(_LEFT_OUT if tree.cells else ())}
+    listed = []
+    for place, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            path = str(Path(place) / name)
+            if Path(name).suffix.lower() not in SUFFIXES:
+                continue
+            reason = reasons.get(os.path.realpath(path), "")
+            if reason in out:
+                found.left_out[reason] += 1
+            else:
+                listed.append(path)
+    return listed
