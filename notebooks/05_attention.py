@@ -37,7 +37,7 @@ from lcc_utils.report import figures
 study = open_run(profile, data, run, overrides)
 study.compute("attention")
 explain(study)
-attention = study.gather("attention").attention
+attention = study.gather("attention").measured["attention"]
 label = study.data_label
 
 # %% [markdown]

@@ -25,9 +25,9 @@ from lcc_utils.nn.channel_weights import fixed_gate_logits
 from lcc_utils.nn.classifier import build_classifier, logits_model
 from lcc_utils.nn.randomised import cascade, stages
 from lcc_utils.pipeline.attention import explain
-from lcc_utils.pipeline.attention_files import add_table, has_part, published_files, read_attention
 from lcc_utils.pipeline.attention_gallery import gallery, pick
 from lcc_utils.pipeline.config import load_config
+from lcc_utils.pipeline.measured import add_table, has_part, published_files, read_measured
 from lcc_utils.pipeline.run import open_run
 from lcc_utils.pipeline.verify import load_results, verify
 from lcc_utils.report import figures
@@ -263,19 +263,19 @@ def test_settings_of_a_run_without_maps_stay_as_they_were():
 
 
 def test_files_are_added_part_by_part_and_a_changed_one_is_noticed(tmp_path):
-    assert read_attention(tmp_path) == {}
+    assert read_measured(tmp_path, "attention") == {}
     table = pd.DataFrame({"cell_id": ["01", "02"], "rank_cell": [0.1234567, np.nan]})
-    add_table(tmp_path, "trained", {"maps": table})
-    assert has_part(tmp_path, "trained")
-    assert not has_part(tmp_path, "labels")
-    add_table(tmp_path, "labels", {"maps": table.head(1)})
-    found = read_attention(tmp_path)["maps"]
+    add_table(tmp_path, "attention", "trained", {"maps": table})
+    assert has_part(tmp_path, "attention", "trained")
+    assert not has_part(tmp_path, "attention", "labels")
+    add_table(tmp_path, "attention", "labels", {"maps": table.head(1)})
+    found = read_measured(tmp_path, "attention")["maps"]
     assert found["cell_id"].tolist() == ["01", "02", "01"]
     assert found["rank_cell"].iloc[0] == 0.123457
     path = tmp_path / "attention" / "maps-labels.csv"
     path.write_text(path.read_text().replace("01", "03"))
     with pytest.raises(DataError, match="not the file that the run wrote"):
-        read_attention(tmp_path)
+        read_measured(tmp_path, "attention")
 
 
 def test_a_gallery_takes_each_subject_once_and_classes_in_turn():
@@ -327,8 +327,8 @@ def test_a_run_keeps_numbers_and_gives_every_table_from_them(small_run):
     kept = {path.suffix for path in (small_run.folder / "attention").iterdir() if path.is_file()}
     assert kept == {".csv", ".json"}
     # An edition keeps these and no weights.
-    assert {path.suffix for path in published_files(small_run.folder)} == kept
-    assert len(published_files(small_run.folder)) == len(
+    assert {path.suffix for path in published_files(small_run.folder, "attention")} == kept
+    assert len(published_files(small_run.folder, "attention")) == len(
         list(small_run.folder.glob("attention/*.*"))
     )
 
@@ -349,7 +349,7 @@ def test_maps_that_are_there_are_not_computed_again_and_those_lost_are(small_run
 
 @needs_tensorflow
 def test_figures_of_a_run_name_what_they_show(small_run):
-    attention = small_run.gather("attention").attention
+    attention = small_run.gather("attention").measured["attention"]
     label = small_run.data_label
     found = gallery(small_run, "least sure")
     assert 1 < len(found.images) == len(found.maps) == len(found.captions) <= 6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -98,19 +99,19 @@ class Missing:
 class Results(dict[str, list[Result]]):
     """Results by study, with what is missing of each study.
 
-    Beside them stand, if the run has any, the numbers about maps of attention: one table a kind
-    (see ``pipeline.attention_files``), in the attribute ``attention``.
+    Beside them stand, in the attribute ``measured``, the numbers of what a run measures of its
+    networks: by group and kind (see ``pipeline.measured``), empty where it has none.
     """
 
     def __init__(
         self,
         found: dict[str, list[Result]] | None = None,
         missing: dict[str, list[Missing]] | None = None,
-        attention: dict[str, pd.DataFrame] | None = None,
+        measured: dict[str, dict[str, pd.DataFrame]] | None = None,
     ) -> None:
         super().__init__(found or {})
         self.missing = missing or {}
-        self.attention = attention or {}
+        self.measured = defaultdict(dict, measured or {})
 
 
 def _part(predictions: pd.DataFrame, name: str) -> pd.DataFrame:

@@ -14,9 +14,9 @@ from lcc_utils.data.images import PixelCache
 from lcc_utils.evaluation.attention import Regions, regions
 from lcc_utils.evaluation.result import Result
 from lcc_utils.nn.settings import ExperimentSettings
-from lcc_utils.pipeline.attention_files import add_table, has_part
 from lcc_utils.pipeline.compute import Workers
 from lcc_utils.pipeline.config import MapSettings
+from lcc_utils.pipeline.measured import add_table, has_part
 from lcc_utils.pipeline.plan import Experiment, make_plan
 from lcc_utils.pipeline.run import Run
 
@@ -84,11 +84,13 @@ def explain(run: Run, progress: bool = True) -> None:
     from lcc_utils.pipeline.attention_work import parts
 
     deadline = Workers.from_environment().deadline
-    waiting = [(name, work) for name, work in parts(chosen) if not has_part(run.folder, name)]
+    waiting = [
+        (name, work) for name, work in parts(chosen) if not has_part(run.folder, STUDY, name)
+    ]
     for name, work in tqdm(waiting, desc="maps", disable=not (progress and waiting)):
         if time.time() >= deadline:
             return
-        add_table(run.folder, name, work())
+        add_table(run.folder, STUDY, name, work())
 
 
 def opened(run: Run) -> Chosen | None:

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from lcc_utils.evaluation.metrics import CLASSES
-from lcc_utils.pipeline.attention import opened
-from lcc_utils.pipeline.attention_files import has_part
+from lcc_utils.pipeline.attention import STUDY, opened
+from lcc_utils.pipeline.measured import has_part
 from lcc_utils.pipeline.run import Run
 
 __all__ = ["KINDS", "Gallery", "gallery"]
@@ -43,12 +43,12 @@ def gallery(run: Run, kind: str, count: int = 6) -> Gallery:
     count
         At most so many cells.
     """
-    chosen = opened(run) if has_part(run.folder, "trained") else None
+    chosen = opened(run) if has_part(run.folder, STUDY, "trained") else None
     if chosen is None:
         return Gallery([], [], [], KINDS[kind])
     from lcc_utils.nn.attention import grad_cam
     from lcc_utils.nn.classifier import logits_model
-    from lcc_utils.pipeline.attention_networks import network
+    from lcc_utils.pipeline.networks import trained
 
     result = chosen.results[0]
     threshold = float(result.metrics["threshold"])
@@ -58,7 +58,9 @@ def gallery(run: Run, kind: str, count: int = 6) -> Gallery:
         return Gallery([], [], [], KINDS[kind])
     images = chosen.pixels.array[chosen.pixels.rows(list(picked["cell_id"]))]
     targets = picked["called"].to_numpy(np.int64)
-    maps = grad_cam(logits_model(network(chosen, 0)), images, targets)
+    maps = grad_cam(
+        logits_model(trained(run, chosen.experiments[0], chosen.pixels)), images, targets
+    )
     captions = [
         f"{CLASSES[row.label]}, called {CLASSES[row.called]}\nP(ALL) {row.score:.2f}"
         for row in picked.itertuples()

@@ -17,7 +17,7 @@ from lcc_utils.nn.prediction import scores_of
 from lcc_utils.nn.randomised import cascade, stages
 from lcc_utils.pipeline.attention import Chosen
 from lcc_utils.pipeline.attention_curves import averages, faithful
-from lcc_utils.pipeline.attention_networks import network, untrained
+from lcc_utils.pipeline.networks import trained, untrained
 
 TRAINED, SEED = "trained", "seed {}"
 WITHOUT, LABELS, PARAMETERS = "without channel weights", "labels shuffled", "parameters randomised"
@@ -59,7 +59,7 @@ class _Work:
     @cached_property
     def classifier(self) -> Any:
         """The trained network."""
-        return network(self.chosen, 0)
+        return self.network(0)
 
     @cached_property
     def own(self) -> dict[str, np.ndarray]:
@@ -102,7 +102,7 @@ class _Work:
 
     def other(self, name: str, number: int, shuffled: bool = False) -> Tables:
         """Return another network's maps in numbers, compared with the trained one's."""
-        classifier = network(self.chosen, number, shuffled)
+        classifier = self.network(number, shuffled)
         cut = 0.5 if shuffled else float(self.chosen.results[number].metrics["threshold"])
         # Noise that networks share would make their maps alike.
         maps = self.drawn(classifier, seed=1 + zlib.crc32(name.encode()))
@@ -111,7 +111,7 @@ class _Work:
 
     def randomised(self) -> Tables:
         """Return the trained network's maps while it loses what it learned."""
-        classifier = network(self.chosen, 0)
+        classifier = self.network(0)
         tables, last = [], len(stages(classifier))
         for step, stage in enumerate(cascade(classifier, untrained(self.chosen.experiments[0])), 1):
             maps = self.drawn(classifier, step, score_cam=step == last)
@@ -150,6 +150,11 @@ class _Work:
             score=self.scores(self.classifier), score_fixed=scores_of(fixed)
         )
         return {"channels": pd.concat(rows, ignore_index=True), "gates": gates}
+
+    def network(self, number: int, shuffled: bool = False) -> Any:
+        """Return a network of the study with weights of its own, trained."""
+        chosen = self.chosen
+        return trained(chosen.run, chosen.experiments[number], chosen.pixels, shuffled)
 
     def scores(self, classifier: Any) -> np.ndarray:
         """Return P(ALL) of each cell as it is, in one view."""

@@ -14,7 +14,6 @@ import yaml
 from lcc_utils.data.cache import write_atomic
 from lcc_utils.errors import DataError, RequestError
 from lcc_utils.pipeline.attempt import has_result
-from lcc_utils.pipeline.attention_files import FOLDER, published_files
 from lcc_utils.pipeline.book_notebooks import (
     executed,
     failures,
@@ -25,10 +24,11 @@ from lcc_utils.pipeline.book_notebooks import (
 from lcc_utils.pipeline.book_pages import DECIDED, front_page, read_run, write_json, write_pages
 from lcc_utils.pipeline.book_reporting import reporting_markdown, toc_files
 from lcc_utils.pipeline.gather import read_plan
+from lcc_utils.pipeline.measured import GROUPS, published_files
 from lcc_utils.pipeline.store import EXPERIMENT_FILES, read_json, write_pack
 
 _RESULTS = ("run.json", "cells.csv", "experiments", "tables", "figures")
-_OPTIONAL = ("failures.json", FOLDER)
+_OPTIONAL = ("failures.json", *GROUPS)
 # A variant of a study with more experiments than this is kept as one archive.
 _PACKED = 20
 
@@ -151,9 +151,10 @@ def _copy_results(run_dir: Path, new: Path, machine: dict[str, str]) -> None:
     shutil.copy2(run_dir / "cells.csv", new / "cells.csv")
     shutil.copytree(run_dir / "figures", new / "figures", ignore=shutil.ignore_patterns(".*"))
     (new / "tables").mkdir()
-    for path in published_files(run_dir):
-        (new / FOLDER).mkdir(exist_ok=True)
-        shutil.copy2(path, new / FOLDER / path.name)
+    for group in GROUPS:
+        for path in published_files(run_dir, group):
+            (new / group).mkdir(exist_ok=True)
+            shutil.copy2(path, new / group / path.name)
     texts = [*sorted((run_dir / "tables").glob("[!.]*.csv")), *(run_dir / n for n in _OPTIONAL)]
     for path in (path for path in texts if path.is_file()):
         # A reason why an experiment failed may name a file of the machine.

@@ -18,7 +18,6 @@ from lcc_utils.errors import DataError, RequestError
 from lcc_utils.evaluation.result import Result, Results
 from lcc_utils.pipeline import provenance
 from lcc_utils.pipeline.attempt import has_result
-from lcc_utils.pipeline.attention_files import read_attention
 from lcc_utils.pipeline.cells import open_cells
 from lcc_utils.pipeline.compute import Workers, compute
 from lcc_utils.pipeline.config import RunConfig, load_config, parse_overrides
@@ -30,6 +29,7 @@ from lcc_utils.pipeline.gather import (
     write_failures,
 )
 from lcc_utils.pipeline.learners import prepare, require_weights
+from lcc_utils.pipeline.measured import GROUPS, read_measured
 from lcc_utils.pipeline.plan import Experiment, make_plan
 from lcc_utils.pipeline.store import (
     SCHEMA,
@@ -197,8 +197,8 @@ class Run:
         }
         places = {name: self.planned[name] for name in wanted}
         found = gather(places, self.refused, present, failures, self._read)
-        if "attention" in wanted:
-            found.attention = read_attention(self.folder)
+        for group in set(GROUPS) & set(studies or GROUPS):
+            found.measured[group] = read_measured(self.folder, group)
         return found
 
     def table(self, name: str) -> pd.DataFrame:
@@ -211,7 +211,8 @@ class Run:
         results = self.gather(*TABLES[name].studies)
         # A figure and a table of it follow each other, and some take seconds to compute.
         made_of = [*([r.key for r in own] for own in results.values()), results.missing]
-        made_of.append({kind: len(rows) for kind, rows in results.attention.items()})
+        for kinds in results.measured.values():
+            made_of.append({kind: len(rows) for kind, rows in kinds.items()})
         if name not in self._tables or self._tables[name][0] != made_of:
             frame = build_table(name, self.cells, results)
             write_atomic(self.folder / "tables" / f"{name}.csv", csv_text(frame))

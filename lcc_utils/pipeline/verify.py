@@ -14,8 +14,8 @@ from lcc_utils.data.splits import LEAKY
 from lcc_utils.errors import DataError, RequestError
 from lcc_utils.evaluation.metrics import evaluate_result
 from lcc_utils.evaluation.result import Result, Results
-from lcc_utils.pipeline.attention_files import read_attention
 from lcc_utils.pipeline.gather import gather, read_failures, read_plan
+from lcc_utils.pipeline.measured import GROUPS, read_measured
 from lcc_utils.pipeline.plan import experiment_key
 from lcc_utils.pipeline.store import csv_text, experiment_folders, read_cells, read_json
 from lcc_utils.report.tables import TABLES, build_table, to_html
@@ -84,7 +84,7 @@ def load_results(folder: Path) -> tuple[pd.DataFrame, Results]:
         raise DataError(f"{folder}: {found.problems[0]}")
     present = experiment_folders(folder / "experiments")
     results = gather(*read_plan(record), present, read_failures(folder))
-    results.attention = read_attention(folder)
+    results.measured |= {group: read_measured(folder, group) for group in GROUPS}
     return cells, results
 
 
@@ -113,28 +113,35 @@ def _verified_results(
             if own.reason and own not in refused and own.reason not in failures.values()
         ]
     known = cells.set_index("cell_id")[["label", "subject"]]
-    found.problems += _attention_problems(folder, known, results)
+    found.problems += _measured_problems(folder, known, results)
     for key, result in read.items():
         found.experiments += 1
         found.problems += _experiment_problems(result, known, key, found)
     return results
 
 
-def _attention_problems(folder: Path, known: pd.DataFrame, results: Results) -> list[str]:
-    """Read the numbers about maps into the results; return what is wrong with their files."""
+def _measured_problems(folder: Path, known: pd.DataFrame, results: Results) -> list[str]:
+    """Read what was measured into the results; return what is wrong with its files."""
     try:
-        results.attention = read_attention(folder)
+        results.measured |= {group: read_measured(folder, group) for group in GROUPS}
     except DataError as error:
         return [str(error)]
-    rows = results.attention.get("maps", pd.DataFrame(columns=["cell_id", "subject", "label"]))
+    return [
+        f"{group}, {kind}: cells, labels or subjects differ from cells.csv."
+        for group, kinds in results.measured.items()
+        for kind, rows in kinds.items()
+        if "cell_id" in rows and kind != "foreign" and not _are_known(rows, known)
+    ]
+
+
+def _are_known(rows: pd.DataFrame, known: pd.DataFrame) -> bool:
     if set(rows["cell_id"]) - set(known.index):
-        return ["Maps of attention are of cells that are not in cells.csv."]
+        return False
     own = known.loc[rows["cell_id"]]
-    if (own["subject"].to_numpy() != rows["subject"].to_numpy()).any() or (
-        own["label"].to_numpy("int64") != rows["label"].to_numpy("int64")
-    ).any():
-        return ["Maps of attention: labels or subjects differ from cells.csv."]
-    return []
+    return bool(
+        (own["subject"].to_numpy() == rows["subject"].to_numpy()).all()
+        and (own["label"].to_numpy("int64") == rows["label"].to_numpy("int64")).all()
+    )
 
 
 def _experiment_problems(

@@ -1,6 +1,6 @@
 """Tables about maps of attention: whether they may be believed, and where they lie.
 
-Each is a pure function of the numbers that a run keeps about its maps (``Results.attention``);
+Each is a pure function of the numbers that a run keeps about its maps (``Results.measured``);
 a run without them gives a table without rows. Means are over subjects, each counting alike, and
 intervals from a bootstrap over subjects (``evaluation.attention.subject_mean``).
 """
@@ -188,7 +188,7 @@ _COLUMNS = {
 
 def kind_of(results: Results, kind: str) -> pd.DataFrame:
     """Return the numbers of a kind; without rows where a run has none."""
-    return results.attention.get(kind, pd.DataFrame(columns=_COLUMNS[kind]))
+    return results.measured["attention"].get(kind, pd.DataFrame(columns=_COLUMNS[kind]))
 
 
 def _result(results: Results, name: str) -> Result | None:

@@ -1,38 +1,48 @@
-"""The networks whose maps are drawn, with their weights kept in the run."""
+"""The networks of a run's experiments, trained again from their seeds and kept in the run."""
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lcc_utils.data.cache import write_atomic
-from lcc_utils.pipeline.attention import Chosen
-from lcc_utils.pipeline.attention_files import FOLDER
+from lcc_utils.data.images import PixelCache
 from lcc_utils.pipeline.learners import fit_network
 from lcc_utils.pipeline.plan import Experiment
+from lcc_utils.pipeline.run import Run
+
+__all__ = ["trained", "untrained"]
 
 # Seed of what replaces the weights of a trained network.
 FRESH = 1810
+FOLDER = "weights"
 
 
-def network(chosen: Chosen, number: int, shuffled: bool = False) -> Any:
-    """Return a network of the study with its trained weights, in float32.
+def trained(run: Run, experiment: Experiment, pixels: PixelCache, shuffled: bool = False) -> Any:
+    """Return the network of an experiment with its trained weights, in float32.
+
+    The same seed gives the same weights; they are kept in the run, and are no part of an edition.
 
     Parameters
     ----------
-    chosen
-        The study.
-    number
-        Which of its experiments.
+    run, experiment
+        The run, and one of its experiments that trains a network.
+    pixels
+        Every cell's pixels, as that experiment takes them.
     shuffled
         Trained on shuffled labels instead. Since no epoch can then be the best, the last is kept.
+
+    Raises
+    ------
+    DataError
+        If training diverges or runs out of memory.
     """
-    experiment = chosen.experiments[number]
-    path = chosen.run.folder / FOLDER / "weights" / f"{experiment.key}{'-s' * shuffled}.npz"
+    path = run.folder / FOLDER / f"{experiment.key}{'-s' * shuffled}.npz"
     if not path.exists():
-        _keep(path, _trained(chosen, experiment, shuffled))
+        _keep(path, _weights(run, experiment, pixels, shuffled))
     classifier = untrained(experiment)
     with np.load(path) as kept:
         classifier.set_weights([kept[name] for name in kept.files])
@@ -54,7 +64,9 @@ def untrained(experiment: Experiment, seed: int = FRESH) -> Any:
     )
 
 
-def _trained(chosen: Chosen, experiment: Experiment, shuffled: bool) -> list[np.ndarray]:
+def _weights(
+    run: Run, experiment: Experiment, pixels: PixelCache, shuffled: bool
+) -> list[np.ndarray]:
     settings = experiment.settings
     if shuffled:
         course = settings.training.model_copy(
@@ -62,15 +74,12 @@ def _trained(chosen: Chosen, experiment: Experiment, shuffled: bool) -> list[np.
         )
         settings = settings.model_copy(update={"training": course})
     fitted = fit_network(
-        settings, chosen.run.cells, experiment.split, experiment.seed, chosen.pixels,
-        shuffled=shuffled,
-    )  # fmt: skip
+        settings, run.cells, experiment.split, experiment.seed, pixels, shuffled=shuffled
+    )
     return fitted.classifier.get_weights()
 
 
 def _keep(path: Path, weights: list[np.ndarray]) -> None:
-    import io
-
     content = io.BytesIO()
     np.savez(content, **{f"w{number:04d}": one for number, one in enumerate(weights)})
     write_atomic(path, content.getvalue())
