@@ -110,13 +110,18 @@ class ExperimentSettings(Settings):
         """Whether the model is a classical one, on measured features instead of pixels."""
         return self.model.backbone in CLASSICAL
 
+    @property
+    def trains_network(self) -> bool:
+        """Whether a whole network learns, not a model on features that are there before."""
+        return not (self.classical or self.model.frozen)
+
     def relevant(self) -> dict[str, Any]:
         """Return the settings that can change the result of this model, and no others."""
         values = self.model_dump(mode="json")
         if self.training.selection == "best":
             # Keys of results from before this setting stay as they were.
             del values["training"]["selection"]
-        if not (self.classical or self.model.frozen):
+        if self.trains_network:
             return values
         kept = ("model",) if self.classical else ("pixels", "model", "prediction", "precision")
         relevant = {name: values[name] for name in kept}

@@ -9,16 +9,14 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from lcc_utils.data import cnmc
 from lcc_utils.data.images import PixelCache
 from lcc_utils.evaluation.attention import Regions, regions
 from lcc_utils.evaluation.result import Result
-from lcc_utils.nn.settings import ExperimentSettings
 from lcc_utils.pipeline.compute import Workers
 from lcc_utils.pipeline.config import MapSettings
 from lcc_utils.pipeline.measured import add_table, has_part
-from lcc_utils.pipeline.plan import Experiment, make_plan
-from lcc_utils.pipeline.run import Run
+from lcc_utils.pipeline.plan import Experiment
+from lcc_utils.pipeline.run import Run, finished
 
 __all__ = ["STUDY", "Chosen", "choose", "explain", "opened"]
 
@@ -84,9 +82,7 @@ def explain(run: Run, progress: bool = True) -> None:
     from lcc_utils.pipeline.attention_work import parts
 
     deadline = Workers.from_environment().deadline
-    waiting = [
-        (name, work) for name, work in parts(chosen) if not has_part(run.folder, STUDY, name)
-    ]
+    waiting = [own for own in parts(chosen) if not has_part(run.folder, STUDY, own[0])]
     for name, work in tqdm(waiting, desc="maps", disable=not (progress and waiting)):
         if time.time() >= deadline:
             return
@@ -98,21 +94,15 @@ def opened(run: Run) -> Chosen | None:
     study = run.config.studies.get(STUDY)
     if study is None or study.maps is None:
         return None
-    planned = make_plan(run.config, run.cells, cnmc.data_digest(run.cells)).experiments[STUDY]
-    found = {result.key: result for result in run.gather(STUDY)[STUDY]}
-    whole = [one for one in planned if one.key in found and not _featureless(one.settings)]
-    if not whole or whole[0].key != planned[0].key:
+    whole = [own for own in finished(run, STUDY) if own[0].settings.trains_network]
+    if not whole or whole[0][0].key != run.planned[STUDY][0].key:
         return None
-    first = whole[0]
-    same = [
-        one
-        for one in whole
-        if one.split.digest == first.split.digest and one.settings.pixels == first.settings.pixels
-    ]
+    first, result = whole[0]
+    same = [own for own in whole if own[0].settings.pixels == first.settings.pixels]
     pixels = PixelCache(run.cells, first.settings.pixels.size, first.settings.pixels.crop)
     return Chosen(
-        run, study.maps, same, [found[one.key] for one in same], pixels,
-        choose(found[first.key], study.maps.cells),
+        run, study.maps, [own[0] for own in same], [own[1] for own in same], pixels,
+        choose(result, study.maps.cells),
     )  # fmt: skip
 
 
@@ -131,7 +121,3 @@ def choose(result: Result, count: int) -> pd.DataFrame:
     called = (test["score"] >= result.metrics["threshold"]).astype(np.int64)
     table = test[["cell_id", "subject", "label"]].assign(called=called)
     return table.reset_index(drop=True)
-
-
-def _featureless(settings: ExperimentSettings) -> bool:
-    return settings.classical or settings.model.frozen

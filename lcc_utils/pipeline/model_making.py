@@ -118,7 +118,7 @@ def _planned(
     networks = {}
     for name, changes in study.variants.items():
         settings = config.experiment(study.settings, changes)
-        if not (settings.classical or settings.model.frozen):
+        if settings.trains_network:
             networks[name] = settings
     chosen = variant or next(iter(networks), "")
     if chosen not in networks:

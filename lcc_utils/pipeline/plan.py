@@ -64,7 +64,7 @@ class Experiment:
     @property
     def work(self) -> int:
         """About how much it costs, in cells that pass through training."""
-        whole = not (self.settings.classical or self.settings.model.frozen)
+        whole = self.settings.trains_network
         passes = self.settings.training.epochs * (1 + self.settings.training.refit)
         return len(self.split.train) * (passes if whole else 1)
 

@@ -298,6 +298,14 @@ class Run:
         )
 
 
+def finished(run: Run, study: str) -> list[tuple[Experiment, Result]]:
+    """Return the experiments of a study's first split that have a result, in the plan's order."""
+    planned = make_plan(run.config, run.cells, cnmc.data_digest(run.cells)).experiments[study]
+    found = {result.key: result for result in run.gather(study)[study]}
+    own = [one for one in planned if one.split.digest == planned[0].split.digest]
+    return [(one, found[one.key]) for one in own if one.key in found]
+
+
 def _need_space(folder: Path) -> None:
     place = folder.absolute()
     while not place.exists():
