@@ -49,6 +49,9 @@ label = study.data_label
 #   through each channel. It is slow, so it has fewer cells.
 # - **SmoothGrad** {cite:p}`smilkov2017smoothgrad` is the gradient at each pixel, averaged over noisy copies.
 #
+# Tests compare all four with those of tf-keras-vis, an independent implementation: Grad-CAM and the gradient
+# are the same, and the other two put places in nearly the same order.
+#
 # The first three are no finer than the last feature map, whose few places are spread over the whole image. The
 # trained network is compared with the same from another seed, with one without the block, with one that was
 # trained on shuffled labels, and with itself after its parameters are replaced by random ones.

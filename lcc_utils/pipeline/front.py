@@ -67,11 +67,11 @@ def _measured(cells: pd.DataFrame, results: Results) -> list[str]:
 def _counts(claims: pd.DataFrame) -> str:
     """Say how many claims have which verdict."""
     numbers = claims["verdict"].value_counts()
-    said = ", ".join(f"{numbers.get(name, 0)} *{name}*" for name in VERDICTS)
+    said = ", ".join(f"*{name}* for {numbers.get(name, 0)}" for name in VERDICTS)
     return (
-        f"Of {len(claims)} statements of the paper, {said}. *Differs* means from what was measured "
-        "again, or stands at\nthe source; *contradicted* means by the paper's own numbers, the "
-        "official counts or the authors' code.\nAn experiment counts as run only with the paper's "
-        "own network, weights, resolution, data and\nprotocol; the nearest result of this edition "
-        "stands beside it."
+        f"Of the paper's {len(claims)} statements that were looked at, the verdict is {said}.\n"
+        "*Differs* means from what was measured again, or stands at the source; *contradicted*\n"
+        "means by the paper's own numbers, the official counts or the authors' code. An experiment\n"
+        "counts as run only with the paper's own network, weights, resolution, data and protocol;\n"
+        "the nearest result of this edition stands beside it."
     )

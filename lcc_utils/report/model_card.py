@@ -15,8 +15,9 @@ from lcc_utils.data.official import expected_counts
 from lcc_utils.evaluation.metrics import CLASSES, by_subject
 from lcc_utils.evaluation.resampling import LEAST_SUBJECTS, pooled
 from lcc_utils.evaluation.result import Results
-from lcc_utils.report.formatting import cell, percent, to_markdown
+from lcc_utils.report.formatting import cell, percent
 from lcc_utils.report.rows import Runs, by_variant
+from lcc_utils.report.table_markup import to_markdown
 from lcc_utils.report.tables import build_table
 from lcc_utils.report.training_tables import primary_runs
 
@@ -35,8 +36,9 @@ _SUBJECTS = """\
 Subjects are patient ids, merged where they share cells. Two ids of one person that share none would
 count as two."""
 _ONE_SOURCE = """\
-All cells come from one data set, with one laboratory's stain and microscope. No cell from elsewhere
-was tested, so nothing here says how the model would do there."""
+All labelled cells come from one data set, with one laboratory's stain and microscope. Changed images
+and cells without a label from elsewhere stand in for other laboratories, as far as they can; no
+number here says how often the model would be right there."""
 _ALL_DRAWN = """\
 All cells were drawn by one program. They resemble stained cells in size, outline and colour, and
 nothing that is learned from them carries over to real ones."""
