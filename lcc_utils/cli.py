@@ -1,4 +1,4 @@
-"""The ``lcc`` command: check data, run, build and publish the book, verify, claims, predict."""
+"""The ``lcc`` command: check data, run, the book, verify, claims, predict, other data sets."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from lcc_utils.cli_foreign import add_foreign_command
 from lcc_utils.cli_models import add_commands
 from lcc_utils.errors import LccError, RequestError
 
@@ -85,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     claims.add_argument("--json", action="store_true", help="print JSON instead of a list")
     claims.set_defaults(command=_claims)
     add_commands(commands, _folder)
+    add_foreign_command(commands, _folder)
     return parser
 
 

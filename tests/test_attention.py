@@ -31,7 +31,7 @@ from lcc_utils.pipeline.measured import add_table, has_part, published_files, re
 from lcc_utils.pipeline.run import open_run
 from lcc_utils.pipeline.verify import load_results, verify
 from lcc_utils.report import figures
-from lcc_utils.report.formatting import to_html
+from lcc_utils.report.table_markup import to_html
 from lcc_utils.report.tables import TABLES, build_table
 
 LABEL = "made-up cells"

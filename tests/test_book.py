@@ -22,7 +22,7 @@ from lcc_utils.pipeline.verify import verify
 
 CHAPTERS = (
     "01_data", "02_training", "03_ablation", "04_monte_carlo", "05_attention", "06_calibration",
-    "09_claims", "10_steps",
+    "07_robustness", "08_efficiency", "09_claims", "10_steps",
 )  # fmt: skip
 KEY = "0011223344556677"
 FIGURE = '<img class="lcc-figure" alt="A rising curve" src="data:image/svg+xml;base64,PHN2Zy8+">'

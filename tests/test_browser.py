@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lcc_utils.pipeline.verify import load_results
-from lcc_utils.report.formatting import to_html
+from lcc_utils.report.table_markup import to_html
 from lcc_utils.report.tables import build_table
 
 playwright = pytest.importorskip(

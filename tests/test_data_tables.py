@@ -16,7 +16,8 @@ from lcc_utils.pipeline.book_check import check
 from lcc_utils.pipeline.verify import TABLE_CAPTION_END
 from lcc_utils.report import figures
 from lcc_utils.report.data_tables import count_groups, count_pairs
-from lcc_utils.report.formatting import csv_text, to_html
+from lcc_utils.report.formatting import csv_text
+from lcc_utils.report.table_markup import to_html
 from lcc_utils.report.tables import build_table
 
 LABEL = "made-up cells"

@@ -16,7 +16,8 @@ from bs4 import BeautifulSoup
 from lcc_utils.errors import DataError
 from lcc_utils.pipeline import show
 from lcc_utils.report.claims import load_claims
-from lcc_utils.report.interactive import interactive_html, roc_argument
+from lcc_utils.report.explorable import interactive_html
+from lcc_utils.report.interactive import roc_argument
 from lcc_utils.report.style import alt_text, to_svg
 
 COUNTS = (964, 18, 26, 1076)

@@ -23,8 +23,8 @@ from lcc_utils.report.arithmetic import (
 from lcc_utils.report.claims import KINDS, Claim, load_claims, paper_history
 from lcc_utils.report.evidence import CodeFile, CodeFinding, Repository, load_evidence
 from lcc_utils.report.findings import VERDICTS, Evidence
-from lcc_utils.report.formatting import to_html
 from lcc_utils.report.ledger import counts, to_text, verdicts
+from lcc_utils.report.table_markup import to_html
 from lcc_utils.report.tables import build_table
 from lcc_utils.report.verdicts import TESTS
 from lcc_utils.report.verdicts_official import can_add_up, official_counts

@@ -16,8 +16,9 @@ from lcc_utils.report import figures
 from lcc_utils.report.arithmetic import least_auc, stopped_epoch
 from lcc_utils.report.claims import load_claims, paper_history, stated_deltas
 from lcc_utils.report.findings import VERDICTS
-from lcc_utils.report.formatting import cell, quantity, to_html, to_markdown
+from lcc_utils.report.formatting import cell, quantity
 from lcc_utils.report.ledger import verdicts
+from lcc_utils.report.table_markup import to_html, to_markdown
 from lcc_utils.report.tables import TABLES, build_table
 from lcc_utils.report.verdicts_official import official_counts
 

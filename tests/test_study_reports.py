@@ -16,16 +16,18 @@ from lcc_utils.evaluation.metrics import evaluate_result
 from lcc_utils.evaluation.result import Missing, Result, Results
 from lcc_utils.report import figures
 from lcc_utils.report.claims import load_claims
-from lcc_utils.report.formatting import to_html
 from lcc_utils.report.ledger import verdicts
 from lcc_utils.report.literature import load_literature
+from lcc_utils.report.table_markup import to_html
 from lcc_utils.report.tables import ALL, NONE, TABLES, build_table
 
 LABEL = "made-up cells"
 PARTS = ("attention", "augmentation", "focal loss")
 SIMULATED = "false_positives"
-# They take numbers about maps beside results: see test_attention.py.
-OF_MAPS = {name for name, table in TABLES.items() if table.studies == ("attention",)}
+# They take what a run measures beside results, or studies with tests of their own: see
+# test_attention.py, test_robustness.py and test_efficiency.py.
+TESTED_THERE = {"attention", "robustness", "efficiency", "label_noise", "label_noise_trained"}
+OF_MAPS = {name for name, table in TABLES.items() if TESTED_THERE & set(table.studies)}
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from lcc_utils.data.cache import write_atomic
 from lcc_utils.data.images import decode
 from lcc_utils.errors import DataError
 
-__all__ = ["FEATURES", "VERSION", "feature_table", "measure"]
+__all__ = ["FEATURES", "VERSION", "feature_table", "measure", "vector"]
 
 VERSION = 1
 FEATURES: tuple[str, ...] = SIZE + SHAPE + COLOUR + NUCLEUS + TEXTURE
@@ -62,6 +62,11 @@ def measure(pixels: np.ndarray) -> dict[str, float]:
     frame *= cell[..., None]
     coloured = cell & frame.any(axis=2)
     return size_and_shape(cell) | colour(frame, coloured) | texture(frame, coloured)
+
+
+def vector(pixels: np.ndarray) -> np.ndarray:
+    """Return one cell's features as :func:`measure` gives them, float64 ``(len(FEATURES),)``."""
+    return np.array(list(measure(pixels).values()))
 
 
 def feature_table(

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
+from sklearn.neighbors import NearestNeighbors
 
-__all__ = ["Novelty", "energy", "fit_novelty"]
+__all__ = ["Neighbours", "Novelty", "energy", "fit_neighbours", "fit_novelty", "unsureness"]
 
 RANK = 32
+# As Sun et al. take it for training sets of the size of C-NMC.
+NEIGHBOURS = 50
 # Of the largest variance: no direction counts as narrower than this.
 _NARROWEST = 1e-6
 
@@ -49,6 +52,23 @@ class Novelty:
         return np.sqrt((along**2 / self.variances).sum(axis=1) + rest / self.residual)
 
 
+@dataclass(frozen=True)
+class Neighbours:
+    """Features of training cells, each of length 1.
+
+    Attributes
+    ----------
+    search
+        Finds the nearest of them.
+    """
+
+    search: NearestNeighbors
+
+    def distance(self, features: NDArray) -> NDArray[np.float64]:
+        """Return each row's distance to its k-th nearest training cell, shape (n,), in 0 to 2."""
+        return self.search.kneighbors(_of_length_one(features))[0][:, -1]
+
+
 def fit_novelty(features: NDArray, rank: int = RANK) -> Novelty:
     """Describe the features of training cells, shape (n, d) with n of at least 2.
 
@@ -69,9 +89,35 @@ def fit_novelty(features: NDArray, rank: int = RANK) -> Novelty:
     return Novelty(mean, rows[:kept], np.maximum(variances[:kept], floor), max(residual, floor))
 
 
+def fit_neighbours(features: NDArray, neighbours: int = NEIGHBOURS) -> Neighbours:
+    """Keep the features of training cells, shape (n, d); of fewer than k cells, the last counts.
+
+    Nothing is assumed of how they are distributed. Source: Sun et al. (2022), arXiv 2204.06507,
+    section 3.
+    """
+    values = _of_length_one(features)
+    search = NearestNeighbors(n_neighbors=min(neighbours, len(values)), algorithm="brute")
+    return Neighbours(search.fit(values))
+
+
 def energy(logits: NDArray) -> NDArray[np.float64]:
     """Return the energy of each row of logits: the lower, the more the network has seen its like.
 
     ``-log(exp(HEM) + exp(ALL))``. Source: Liu et al. (2020), arXiv 2010.03759, section 3.1.
     """
     return -logsumexp(np.asarray(logits, float), axis=1)
+
+
+def unsureness(scores: NDArray) -> NDArray[np.float64]:
+    """Return how far the larger of the two probabilities is from 1, in 0 to .5.
+
+    The usual baseline, one less the maximum of the softmax: Hendrycks and Gimpel (2017), arXiv
+    1610.02136.
+    """
+    score = np.asarray(scores, float)
+    return np.minimum(score, 1 - score)
+
+
+def _of_length_one(features: NDArray) -> NDArray[np.float64]:
+    values = np.asarray(features, float)
+    return values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), np.finfo(float).tiny)

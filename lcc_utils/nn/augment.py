@@ -227,7 +227,8 @@ class Augmentation(keras.layers.Layer):
         unit = keras.random.uniform(
             (n, len(ranges)), dtype=self.compute_dtype, seed=self.seed_generator
         )
-        values = low + unit * (high - low)
+        # In this order: torch adds an array to a tensor, not a tensor to an array.
+        values = unit * (high - low) + low
         return {name: values[:, column] for column, name in enumerate(ranges)}
 
     def _move(self, images, draw):

@@ -84,6 +84,13 @@ class Training(Settings):
     backbone_rate: float = Field(
         1.0, gt=0, le=1, description="the backbone's learning rate as a share of the head's"
     )
+    label_noise: float = Field(
+        0.0,
+        ge=0,
+        lt=0.5,
+        description="share of the training labels that are turned over; those of validation "
+        "cells stay, also where a refit trains on them",
+    )
 
 
 class Prediction(Settings):
@@ -121,13 +128,16 @@ class ExperimentSettings(Settings):
         if self.training.selection == "best":
             # Keys of results from before this setting stay as they were.
             del values["training"]["selection"]
+        if not self.training.label_noise:
+            del values["training"]["label_noise"]  # as before
         if self.trains_network:
             return values
         kept = ("model",) if self.classical else ("pixels", "model", "prediction", "precision")
         relevant = {name: values[name] for name in kept}
         if self.classical:
             relevant["model"] = {"backbone": self.model.backbone}
-        return relevant | {"training": {"refit": self.training.refit}}
+        kept = [name for name in ("refit", "label_noise") if name in values["training"]]
+        return relevant | {"training": {name: values["training"][name] for name in kept}}
 
     @model_validator(mode="after")
     def _backbone_takes_these_images(self) -> ExperimentSettings:

@@ -18,6 +18,8 @@ from pydantic import (
 
 import lcc_utils
 from lcc_utils.errors import RequestError
+from lcc_utils.nn.backbones import backbone
+from lcc_utils.nn.original import ORIGINAL, ORIGINAL_SIZE
 from lcc_utils.nn.settings import ExperimentSettings, Settings
 
 PROFILES = Path(lcc_utils.__file__).resolve().parent.parent / "params"
@@ -73,6 +75,39 @@ class MapSettings(Settings):
     steps: int = Field(16, gt=0, description="deletion and insertion: steps of a curve")
 
 
+class ShiftSettings(Settings):
+    """Changed images of some test cells of a study's first split; see ``data.shift_scales``."""
+
+    cells: int = Field(480, gt=0, description="cells, spread over classes and subjects")
+    feature_cells: int = Field(
+        480, gt=0, description="of these, how many for models on measured features"
+    )
+
+
+class CostSettings(Settings):
+    """Time, memory and size of the networks of a study and of others."""
+
+    sides: tuple[int, ...] = Field(description="image sides of the study's networks, px")
+    also: dict[str, tuple[int, ...]] = Field(
+        {}, description="further networks, or further sides of a backbone: its name to sides"
+    )
+    batch: int = Field(16, gt=0, description="images at a time for throughput")
+    repeats: int = Field(30, gt=0, description="most repeats of each timing")
+    seconds: float = Field(10.0, gt=0, description="no repeat begins after so long")
+    onnx: bool = Field(True, description="ONNX Runtime beside Keras")
+    half: bool = Field(True, description="half precision beside float32")
+
+    @field_validator("also")
+    @classmethod
+    def _known(cls, value: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+        for name, sides in value.items():
+            if name == ORIGINAL and set(sides) != {ORIGINAL_SIZE}:
+                raise ValueError(f"{ORIGINAL} takes images of {ORIGINAL_SIZE} px alone")
+            if name != ORIGINAL:
+                _check_sides(name, sides)
+        return value
+
+
 class Study(Settings):
     """Experiments that belong together: every variant on every split with every seed."""
 
@@ -81,6 +116,8 @@ class Study(Settings):
     settings: dict[str, Any] = Field({}, description="dotted settings that differ from the run's")
     variants: dict[str, dict[str, Any]] = Field({"full": {}}, description="name to dotted settings")
     maps: MapSettings | None = Field(None, description="compute maps of attention of its networks")
+    shifts: ShiftSettings | None = Field(None, description="score changed images by its models")
+    costs: CostSettings | None = Field(None, description="measure what its models cost")
 
     @field_validator("seeds", mode="before")
     @classmethod
@@ -88,11 +125,12 @@ class Study(Settings):
         return tuple(range(value)) if isinstance(value, int) else value
 
     @model_serializer(mode="wrap")
-    def _without_maps(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Settings of runs from before there were maps stay as they were.
+    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Settings of runs from before there were maps, shifts or costs stay as they were.
         values = dump(self)
-        if values.get("maps") is None:
-            values.pop("maps", None)
+        for name in ("maps", "shifts", "costs"):
+            if values.get(name) is None:
+                values.pop(name, None)
         return values
 
     @field_validator("splits", "seeds", "variants")
@@ -145,7 +183,9 @@ def load_config(profile: str, overrides: dict[str, Any] | None = None) -> RunCon
     for name, study in config.studies.items():
         for variant in study.variants.values():
             try:
-                config.experiment(study.settings, variant)
+                settings = config.experiment(study.settings, variant)
+                if study.costs and settings.trains_network:
+                    _check_sides(settings.model.backbone, study.costs.sides)
             except RequestError as error:
                 raise RequestError(f"studies.{name} of {path}: {error}") from error
     return config
@@ -172,6 +212,14 @@ def parse_overrides(overrides: str | dict[str, Any] | None) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise RequestError("overrides must be a JSON object of dotted names and values.")
     return value
+
+
+def _check_sides(name: str, sides: tuple[int, ...]) -> None:
+    for side in sides:
+        try:
+            backbone(name, size=side)
+        except RequestError as error:
+            raise RequestError(f"costs: {error}") from error
 
 
 def _profile_path(profile: str) -> Path:

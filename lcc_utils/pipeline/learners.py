@@ -12,6 +12,7 @@ import pandas as pd
 from lcc_utils.classical.features import feature_table
 from lcc_utils.classical.models import fit as fit_classical
 from lcc_utils.data.images import PixelCache
+from lcc_utils.data.label_noise import wrong_labels
 from lcc_utils.data.partitions import Split
 from lcc_utils.evaluation.metrics import best_weighted_f1
 from lcc_utils.nn.settings import ExperimentSettings
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from lcc_utils.nn.training import Fitted
 
 OnEpoch = Callable[[dict[str, float]], None]
+# A classical model or a frozen network's head: ``scores(features)`` gives P(ALL).
+FeatureModel = Any
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,8 @@ def fit_network(
 ) -> Fitted:
     """Train the network of an experiment, or the same with the training labels shuffled.
 
+    Labels of training cells are turned over as ``training.label_noise`` says.
+
     Raises
     ------
     DataError
@@ -120,7 +125,7 @@ def fit_network(
     """
     from lcc_utils.nn.training import Cells, fit
 
-    table = cells.set_index("cell_id")
+    table = cells.set_index("cell_id").assign(label=_labels(settings, cells, split, seed))
 
     def some(ids: tuple[str, ...], shuffled: bool = False) -> Cells:
         own = table.loc[list(ids)]
@@ -131,6 +136,42 @@ def fit_network(
 
     training, validation = some(split.train, shuffled), some(split.validation)
     return fit(settings, pixels.array, training, validation, seed, best_weighted_f1, on_epoch)
+
+
+def fit_features(
+    settings: ExperimentSettings,
+    cells: pd.DataFrame,
+    split: Split,
+    seed: int,
+    features: np.ndarray,
+    refit: bool = True,
+) -> FeatureModel:
+    """Fit a classical model, or a frozen network's head, as the experiment tests it.
+
+    Parameters
+    ----------
+    settings, cells, split, seed
+        Those of the experiment.
+    features
+        One row a cell of ``cells``.
+    refit
+        Whether to train on validation cells too, if the settings say so. Labels of training
+        cells are turned over as ``training.label_noise`` says; those of validation cells stay.
+
+    Raises
+    ------
+    DataError
+        If the training cells are of one class, or a feature is not finite.
+    """
+    row = {cell: number for number, cell in enumerate(cells["cell_id"])}
+    also = split.validation if refit and settings.training.refit else ()
+    own = [row[cell] for cell in (*split.train, *also)]
+    labels = _labels(settings, cells, split, seed)[own]
+    if settings.classical:
+        return fit_classical(settings.model.backbone, features[own], labels, seed)
+    from lcc_utils.nn.head import fit_head
+
+    return fit_head(features[own], labels, seed)
 
 
 def _network(
@@ -165,28 +206,27 @@ def _from_features(
     seed: int,
     features: np.ndarray,
 ) -> Learned:
-    """Fit a model on one row of numbers a cell: a classical one, or the frozen network's head."""
-    rows = pd.Series(np.arange(len(cells)), index=cells["cell_id"])
-    labels = cells["label"].to_numpy("int64", na_value=-1)
-
-    def fitted(ids: tuple[str, ...]) -> Any:
-        own = rows.loc[list(ids)].to_numpy()
-        if settings.classical:
-            return fit_classical(settings.model.backbone, features[own], labels[own], seed)
-        from lcc_utils.nn.head import fit_head
-
-        return fit_head(features[own], labels[own], seed)
-
-    def scores(model: Any, ids: tuple[str, ...]) -> np.ndarray:
-        return model.scores(features[rows.loc[list(ids)].to_numpy()])
-
-    model = fitted(split.train)
-    validation = scores(model, split.validation)
+    """Fit a model on features; score validation cells before a refit, test cells after it."""
+    model = fit_features(settings, cells, split, seed, features, refit=False)
+    row = {cell: number for number, cell in enumerate(cells["cell_id"])}
+    validation = model.scores(features[[row[cell] for cell in split.validation]])
     if settings.training.refit:
-        model = fitted(split.train + split.validation)
-    name = settings.model.backbone
+        model = fit_features(settings, cells, split, seed, features)
     return Learned(
         validation,
-        scores(model, split.test),
-        {"backbone": name, "parameters_trainable": model.parameters},
+        model.scores(features[[row[cell] for cell in split.test]]),
+        {"backbone": settings.model.backbone, "parameters_trainable": model.parameters},
     )
+
+
+def _labels(
+    settings: ExperimentSettings, cells: pd.DataFrame, split: Split, seed: int
+) -> np.ndarray:
+    """Return the labels to train on, int64 ``(n,)``: those of some training cells are wrong."""
+    # pandas heeds no copy=True beside na_value; the table of cells must stay as it is.
+    labels = np.array(cells["label"].to_numpy("int64", na_value=-1))
+    row = {cell: number for number, cell in enumerate(cells["cell_id"])}
+    own = np.array([row[cell] for cell in split.train], np.int64)
+    wrong = own[wrong_labels(split.train, settings.training.label_noise, seed)]
+    labels[wrong] = 1 - labels[wrong]
+    return labels

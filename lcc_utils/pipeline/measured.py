@@ -21,16 +21,19 @@ GROUPS = {
     # average: mean maps by class. channels: weights of squeeze-and-excitation by subject. gates:
     # scores with these weights held fixed.
     "attention": ("maps", "cascade", "agreement", "curves", "average", "channels", "gates"),
-    # shifted: scores of test cells after a change of their images. familiar: scores and
-    # novelty of test cells as they are. foreign: those of cells from elsewhere.
-    "robustness": ("shifted", "familiar", "foreign"),
-    # costs: one row a model, image side, engine and precision. sizes: one row a model and side.
+    # shifted: one row a test cell and model, a column of log-odds for each change of the image
+    # and each severity. familiar: scores and novelty of test cells as they are. foreign: those of
+    # cells from elsewhere. sets: one row a foreign data set, with what identifies its files.
+    "robustness": ("shifted", "familiar", "foreign", "sets"),
+    # costs: one row a model, image side, device, engine and precision, as measured on a machine.
+    # sizes: parameters and multiply-adds, one row a model and side.
     "efficiency": ("costs", "sizes"),
 }
 _TEXT = dict.fromkeys(
     (
         "cell_id", "subject", "model", "method", "other", "stage", "kind", "region", "shift",
-        "source", "backbone", "engine", "precision", "device", "reason",
+        "source", "backbone", "engine", "precision", "device", "reason", "form", "image", "layout",
+        "digest", "network", "processor", "versions",
     ),
     "str",
 )  # fmt: skip

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-import lcc_utils
 from lcc_utils.data import cnmc
 from lcc_utils.data.cache import write_atomic
-from lcc_utils.errors import DataError, RequestError
+from lcc_utils.errors import RequestError
 from lcc_utils.evaluation.result import Result, Results
 from lcc_utils.pipeline import provenance
 from lcc_utils.pipeline.attempt import has_result
+from lcc_utils.pipeline.begin import REPOSITORY, begin
 from lcc_utils.pipeline.cells import open_cells
 from lcc_utils.pipeline.compute import Workers, compute
 from lcc_utils.pipeline.config import RunConfig, load_config, parse_overrides
@@ -32,17 +30,12 @@ from lcc_utils.pipeline.learners import prepare, require_weights
 from lcc_utils.pipeline.measured import GROUPS, read_measured
 from lcc_utils.pipeline.plan import Experiment, make_plan
 from lcc_utils.pipeline.store import (
-    SCHEMA,
     csv_text,
     read_json,
     short_digest,
-    write_cells,
     write_json,
 )
 from lcc_utils.report.tables import TABLES, build_table
-
-REPOSITORY = Path(lcc_utils.__file__).resolve().parent.parent
-_BYTES_NEEDED = 200 * 2**20
 
 
 def runs_dir() -> Path:
@@ -116,8 +109,7 @@ class Run:
         self._digest = digest
         self._read: dict[str, Result] = {}
         self._tables: dict[str, tuple[list, pd.DataFrame]] = {}
-        self._begin(overrides)
-        record = read_json(self.folder / "run.json")
+        record = begin(self.folder, config, cells, digest, overrides)
         self.planned, self.refused = read_plan(record)
 
     @property
@@ -251,52 +243,6 @@ class Run:
                 prepare(settings, self.cells, progress)
         return chosen
 
-    def _begin(self, overrides: dict[str, Any]) -> None:
-        settings = self.config.model_dump(mode="json")
-        path = self.folder / "run.json"
-        if path.exists():
-            record = read_json(path)
-            if (record["settings"], record["dataset"]["digest"]) != (settings, self._digest):
-                raise RequestError(
-                    f"Run {self.name} in {self.folder} has other settings or other data. Choose "
-                    "another name with run, or leave the name out."
-                )
-            return
-        plan = make_plan(self.config, self.cells, self._digest)
-        _need_space(self.folder)
-        write_cells(self.folder / "cells.csv", self.cells)
-        write_json(
-            path,
-            {
-                "schema": SCHEMA,
-                "run": self.name,
-                "profile": self.config.profile,
-                "overrides": overrides,
-                "settings": settings,
-                "dataset": {
-                    "name": self.cells.attrs["dataset"],
-                    "cells": len(self.cells),
-                    "subjects": int(self.cells["subject"].nunique()),
-                    "digest": self._digest,
-                    "label": self.data_label,
-                },
-                "plan": {
-                    study: [
-                        {"variant": e.variant, "split": e.split.name, "seed": e.seed, "key": e.key}
-                        for e in planned
-                    ]
-                    for study, planned in plan.experiments.items()
-                },
-                "refused": [asdict(missing) for missing in plan.refused],
-                "versions": provenance.versions(),
-                "backend": provenance.backend(),
-                "git": provenance.git_state(REPOSITORY),
-                "hardware": provenance.hardware(),
-                "created": provenance.now(),
-                "finished": None,
-            },
-        )
-
 
 def finished(run: Run, study: str) -> list[tuple[Experiment, Result]]:
     """Return the experiments of a study's first split that have a result, in the plan's order."""
@@ -304,15 +250,3 @@ def finished(run: Run, study: str) -> list[tuple[Experiment, Result]]:
     found = {result.key: result for result in run.gather(study)[study]}
     own = [one for one in planned if one.split.digest == planned[0].split.digest]
     return [(one, found[one.key]) for one in own if one.key in found]
-
-
-def _need_space(folder: Path) -> None:
-    place = folder.absolute()
-    while not place.exists():
-        place = place.parent
-    free = shutil.disk_usage(place).free
-    if free < _BYTES_NEEDED:
-        raise DataError(
-            f"The disk of {folder} has {free // 2**20} MiB free and a run needs "
-            f"{_BYTES_NEEDED // 2**20}; free space, or set LCC_RUNS to a folder elsewhere."
-        )

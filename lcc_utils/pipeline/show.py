@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from lcc_utils.data.cache import write_atomic
 from lcc_utils.data.images import prepare
 from lcc_utils.pipeline.run import Run
-from lcc_utils.report.interactive import interactive_html
+from lcc_utils.report.explorable import interactive_html
 from lcc_utils.report.style import figure_html, to_svg
 from lcc_utils.report.tables import to_html
 
@@ -52,7 +52,7 @@ def show_interactive(run: Run, name: str, figure: Figure, spec: Mapping) -> None
     run, name
         The run, and the name of the file in its ``figures/``.
     figure, spec
-        What a function of ``report.interactive`` returns.
+        What a function of ``report`` returns that gives both.
     """
     write_atomic(run.folder / "figures" / f"{name}.svg", to_svg(figure))
     display(HTML(interactive_html(figure, spec)), metadata={"lcc": {"figure": name}})

@@ -56,8 +56,9 @@ class Claim(BaseModel):
     variant: str | None = None
     statistic: Literal["mean", "sd", "low", "high"] = "mean"
     chapter: Literal[
-        "01_data", "02_training", "03_ablation", "04_monte_carlo", "09_claims", "10_steps"
-    ] = "09_claims"
+        "01_data", "02_training", "03_ablation", "04_monte_carlo", "07_robustness", "08_efficiency",
+        "09_claims", "10_steps",
+    ] = "09_claims"  # fmt: skip
     tolerance: float = Field(default=0.5, gt=0)
     decimals: int | None = Field(default=None, ge=0)
 

@@ -1,12 +1,7 @@
-"""Figures that a reader can explore: a static figure, and beside it what the page draws from.
-
-The data and layout of the explorable figure are plain dicts in the schema of plotly.js, which lies
-in ``book/_static``; ``lcc.js`` draws them. Where no script runs, the static figure is what is seen.
-"""
+"""The ROC plane that a reader can explore: which points a curve of a given area cannot reach."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -18,11 +13,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from lcc_utils.errors import DataError
 from lcc_utils.report.arithmetic import least_auc, sensitivity_of_counts, specificity_of_counts
+from lcc_utils.report.explorable import (
+    CLEAR,
+    FAINT,
+    TEXT_COLOUR,
+    axis_layout,
+    note,
+    numbers,
+    page_layout,
+)
 from lcc_utils.report.style import (
     GREY,
     SERIES,
-    WIDTH,
-    figure_html,
     finish,
     listing,
     new_figure,
@@ -39,9 +41,6 @@ _STEP = 0.005
 _X_LABEL = "False-positive rate (HEM called ALL)"
 _Y_LABEL = "True-positive rate (ALL called ALL)"
 _POINT = "Table 2"
-_TEXT_COLOUR = "currentColor"
-_CLEAR = "rgba(0,0,0,0)"
-_FAINT = "rgba(128,128,128,0.25)"
 _HOVER_RATES = "False-positive rate %{x:.3f}<br>True-positive rate %{y:.3f}"
 _HOVER_AREA = "Area of a curve through here:<br>at least %{customdata:.4f}<extra></extra>"
 
@@ -53,26 +52,6 @@ class _Argument(NamedTuple):
     least: float
     stated: float
     lines: dict[str, _Array]
-
-
-def interactive_html(figure: Figure, spec: Mapping) -> str:
-    """Return a static figure as HTML, with what a page needs to draw the explorable one.
-
-    Parameters
-    ----------
-    figure
-        The static figure, with alternative text.
-    spec
-        ``data``, ``layout`` and ``config`` of plotly.js as plain dicts and lists. The text
-        ``"currentColor"`` stands for the colour of the page's text, light or dark.
-    """
-    text = json.dumps(spec, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    # Nothing in the text may end the script, or begin a comment or another script in it.
-    text = text.replace("<", r"\u003c")
-    return (
-        f'<div class="lcc-interactive" style="max-width:{WIDTH * 1.25:.1f}in">'
-        f'{figure_html(figure)}<script type="application/json">{text}</script></div>'
-    )
 
 
 def roc_argument(
@@ -100,7 +79,7 @@ def roc_argument(
     Returns
     -------
     tuple
-        The static figure, and the spec for :func:`interactive_html`.
+        The static figure, and the spec for ``explorable.interactive_html``.
 
     Raises
     ------
@@ -201,38 +180,26 @@ def _spec(argument: _Argument, data_label: str) -> dict:
     data = [_region(stated), _grid()]
     data += [_curve(n, name, line) for n, (name, line) in enumerate(lines.items())]
     data.append(_marker(point, least))
-    layout = {
-        "height": 560 + 20 * len(lines),
-        "margin": {"l": 60, "r": 15, "t": 10, "b": 200},
-        "font": {"family": "DejaVu Sans, Verdana, sans-serif", "size": 12, "color": _TEXT_COLOUR},
-        "hovermode": "closest",
-        "hoverlabel": {"bgcolor": "#FFFFFF", "bordercolor": GREY, "align": "left"}
-        | {"font": {"color": "#222222"}},
-        "xaxis": _axis(_X_LABEL, [0, _CORNER]),
-        "yaxis": _axis(_Y_LABEL, [1 - _CORNER, 1]),
-        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
-        "sliders": [_slider(least, stated)],
-        "updatemenus": [_views()],
-        "annotations": [_note(data_label)],
-    }
-    return {"data": data, "layout": layout, "config": {"displayModeBar": False}}
+    shape = page_layout(
+        560 + 20 * len(lines),
+        200,
+        xaxis=_rates(_X_LABEL, [0, _CORNER]),
+        yaxis=_rates(_Y_LABEL, [1 - _CORNER, 1]),
+        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+        sliders=[_slider(least, stated)],
+        updatemenus=[_views()],
+        annotations=[note(data_label, 175)],
+    )
+    return {"data": data, "layout": shape, "config": {"displayModeBar": False}}
 
 
-def _axis(title: str, shown: list[float]) -> dict:
-    return {
-        "title": {"text": title, "standoff": 8},
-        "range": shown,
-        "autorangeoptions": {"clipmin": 0, "clipmax": 1},
-        "gridcolor": _FAINT,
-        "linecolor": GREY,
-        "showline": True,
-        "zeroline": False,
-    }
+def _rates(title: str, shown: list[float]) -> dict:
+    return axis_layout(title, range=shown, autorangeoptions={"clipmin": 0, "clipmax": 1})
 
 
 def _polygon(area: float) -> tuple[list[float], list[float]]:
     x, y = _boundary(area)
-    return _numbers([*x, 0, 0]), _numbers([*y, 1, area])
+    return numbers([*x, 0, 0]), numbers([*y, 1, area])
 
 
 def _region(area: float) -> dict:
@@ -260,9 +227,9 @@ def _grid() -> dict:
         "type": "scatter",
         "mode": "none",
         "showlegend": False,
-        "x": _numbers(x),
-        "y": _numbers(y),
-        "customdata": _numbers(y * (1 - x), 4),
+        "x": numbers(x),
+        "y": numbers(y),
+        "customdata": numbers(y * (1 - x), 4),
         "hovertemplate": f"{_HOVER_RATES}<br>{_HOVER_AREA}",
     }
 
@@ -275,9 +242,9 @@ def _curve(n: int, name: str, line: _Array) -> dict:
         "type": "scatter",
         "mode": "lines",
         "name": _legend_name(name, line),
-        "x": _numbers(x),
-        "y": _numbers(y),
-        "line": {"color": _TEXT_COLOUR if colour == "#000000" else colour, "width": 2},
+        "x": numbers(x),
+        "y": numbers(y),
+        "line": {"color": TEXT_COLOUR if colour == "#000000" else colour, "width": 2},
         "hovertemplate": f"{name}<br>{_HOVER_RATES}<extra></extra>",
     }
 
@@ -287,14 +254,14 @@ def _marker(point: tuple[float, float], least: float) -> dict:
         "type": "scatter",
         "mode": "markers",
         "name": f"the point of {_POINT}",
-        "x": _numbers(point[:1]),
-        "y": _numbers(point[1:]),
-        "customdata": _numbers([least]),
+        "x": numbers(point[:1]),
+        "y": numbers(point[1:]),
+        "customdata": numbers([least]),
         "marker": {
             "symbol": "diamond",
             "size": 13,
             "color": _STATED,
-            "line": {"color": _TEXT_COLOUR, "width": 1.5},
+            "line": {"color": TEXT_COLOUR, "width": 1.5},
         },
         "cliponaxis": False,
         "hovertemplate": f"{_POINT}<br>{_HOVER_RATES}<br>{_HOVER_AREA}",
@@ -318,12 +285,12 @@ def _slider(least: float, stated: float) -> dict:
         "x": 0,
         "len": 1,
         "pad": {"t": 55},
-        "currentvalue": {"prefix": "Area ", "font": {"color": _TEXT_COLOUR, "size": 13}},
+        "currentvalue": {"prefix": "Area ", "font": {"color": TEXT_COLOUR, "size": 13}},
         # Only the label of the current step is shown; the others would run into each other.
-        "font": {"color": _CLEAR, "size": 1},
+        "font": {"color": CLEAR, "size": 1},
         "ticklen": 0,
         "minorticklen": 0,
-        "bgcolor": _FAINT,
+        "bgcolor": FAINT,
         "activebgcolor": _STATED,
         "bordercolor": GREY,
         "transition": {"duration": 0},
@@ -342,7 +309,7 @@ def _views() -> dict:
         "y": 0,
         "yanchor": "top",
         "pad": {"t": 122},
-        "bgcolor": _CLEAR,
+        "bgcolor": CLEAR,
         "bordercolor": GREY,
         "buttons": [
             {
@@ -353,23 +320,3 @@ def _views() -> dict:
             for name, ends in views.items()
         ],
     }
-
-
-def _note(data_label: str) -> dict:
-    return {
-        "text": data_label,
-        "showarrow": False,
-        "xref": "paper",
-        "yref": "paper",
-        "x": 1,
-        "xanchor": "right",
-        "y": 0,
-        "yanchor": "top",
-        "yshift": -175,
-        "font": {"size": 10},
-    }
-
-
-def _numbers(values: ArrayLike, places: int = 5) -> list[float]:
-    """Return plain numbers, short enough for a page and exact enough for it."""
-    return np.round(np.asarray(values, float), places).tolist()

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from lcc_utils.errors import RequestError
 from lcc_utils.report.claims import CLAIMS_FILE
 from lcc_utils.report.entries import read_entries
-from lcc_utils.report.formatting import to_markdown
+from lcc_utils.report.table_markup import to_markdown
 
 REPORTING_FILE = CLAIMS_FILE.with_name("reporting.yml")
 ITEMS = 44

@@ -20,16 +20,20 @@ from lcc_utils.report import (
     calibration_tables,
     channel_tables,
     data_tables,
+    efficiency_tables,
+    foreign_tables,
+    label_noise_tables,
     ledger,
     monte_carlo_tables,
     paper_tables,
+    robustness_tables,
     statistics_tables,
     steps_tables,
     training_tables,
 )
 from lcc_utils.report.claims import load_claims
-from lcc_utils.report.formatting import to_html, to_markdown
 from lcc_utils.report.rows import table
+from lcc_utils.report.table_markup import to_html, to_markdown
 
 __all__ = ["ALL", "NONE", "TABLES", "Table", "build_table", "to_html", "to_markdown"]
 
@@ -75,7 +79,8 @@ def build_table(
     """
     have = results if isinstance(results, Results) else Results(results)
     frame = TABLES[name].build(cells, have)
-    frame.attrs["data"] = cells.attrs.get("label", "") if TABLES[name].measured else ""
+    # A table of costs names the machine that they were measured on by itself.
+    frame.attrs.setdefault("data", cells.attrs.get("label", "") if TABLES[name].measured else "")
     return frame
 
 
@@ -172,5 +177,22 @@ TABLES: dict[str, Table] = {
     "attention_rings": Table(attention_tables.attention_rings_table, _ATTENTION),
     "attention_agreement": Table(attention_tables.attention_agreement_table, _ATTENTION),
     "channel_weights": Table(channel_tables.channel_weights_table, _ATTENTION),
+    "shifts": Table(robustness_tables.shifts_table, NONE, measured=False),
+    "robustness_summary": Table(
+        robustness_tables.robustness_summary_table, robustness_tables.STUDIES
+    ),
+    "robustness": Table(robustness_tables.robustness_table, robustness_tables.STUDIES),
+    "label_noise": Table(label_noise_tables.label_noise_table, label_noise_tables.STUDIES),
+    "foreign_sets": Table(foreign_tables.foreign_sets_table, foreign_tables.STUDIES),
+    "out_of_distribution": Table(foreign_tables.out_of_distribution_table, foreign_tables.STUDIES),
+    "foreign_calls": Table(foreign_tables.foreign_calls_table, foreign_tables.STUDIES),
+    "external_validation": Table(foreign_tables.external_validation_table, foreign_tables.STUDIES),
+    "efficiency": Table(efficiency_tables.efficiency_table, efficiency_tables.STUDIES),
+    "efficiency_engines": Table(
+        efficiency_tables.efficiency_engines_table, efficiency_tables.STUDIES
+    ),
+    "efficiency_saving": Table(
+        efficiency_tables.efficiency_saving_table, efficiency_tables.STUDIES
+    ),
     "false_positives": Table(statistics_tables.false_positives_table, NONE, measured=False),
 }

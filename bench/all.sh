@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Every benchmark in its full form on a CPU, one after the other: about 25 minutes on two quiet cores.
+# Usage, from the root of the repository: bench/all.sh [PYTHON_WITH_TORCH]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+python="${PYTHON:-.venv/bin/python}"
+export LCC_TORCH_PYTHON="${1:-${LCC_TORCH_PYTHON:-}}"
+export TF_CPP_MIN_LOG_LEVEL=3
+
+cat <<'PLAN'
+About, in minutes on two quiet cores: training 8, profile 1, data 6, studies 5, everyday 2, scale 2, tiny forms 1.
+Nothing else should run meanwhile: load_before and load_after in the JSON tell whether it did.
+PLAN
+
+step() {
+  local begun=$SECONDS name=$1
+  shift
+  echo "== bench.$name $*"
+  "$python" -m "bench.$name" "$@"
+  echo "== bench.$name $* took $((SECONDS - begun)) s"
+}
+
+step training --engine keras imgaug --rounds 4 --seconds 8
+step profile
+step data
+step studies
+step everyday
+step scale
+# What bench.check --tiny compares with.
+for name in training profile studies data everyday scale; do step "$name" --tiny; done
+echo "All took $((SECONDS / 60)) min $((SECONDS % 60)) s; results are in results/bench."

@@ -1,0 +1,113 @@
+"""The beginning of a run: what ``run.json`` holds before the first experiment."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+import lcc_utils
+from lcc_utils.errors import DataError, RequestError
+from lcc_utils.pipeline import provenance
+from lcc_utils.pipeline.config import RunConfig
+from lcc_utils.pipeline.plan import make_plan
+from lcc_utils.pipeline.store import SCHEMA, read_json, write_cells, write_json
+
+__all__ = ["REPOSITORY", "begin"]
+
+REPOSITORY = Path(lcc_utils.__file__).resolve().parent.parent
+_BYTES_NEEDED = 200 * 2**20
+
+
+def begin(
+    folder: Path,
+    config: RunConfig,
+    cells: pd.DataFrame,
+    digest: str,
+    overrides: dict[str, Any],
+) -> dict[str, Any]:
+    """Write ``cells.csv`` and ``run.json`` of a run, if it is new, and return the latter's content.
+
+    Parameters
+    ----------
+    folder
+        The run's directory, named as the run.
+    config
+        Every setting of the run.
+    cells
+        Its cells, with the names of the data in ``attrs``.
+    digest
+        The data digest of the cells.
+    overrides
+        The settings that were given beside the profile.
+
+    Raises
+    ------
+    RequestError
+        If the folder holds a run of other settings or other data.
+    DataError
+        If the disk is full.
+    """
+    path = folder / "run.json"
+    if not path.exists():
+        record = _record(folder.name, config, cells, digest, overrides)
+        _need_space(folder)
+        write_cells(folder / "cells.csv", cells)
+        write_json(path, record)
+    record = read_json(path)
+    settings = config.model_dump(mode="json")
+    if (record["settings"], record["dataset"]["digest"]) != (settings, digest):
+        raise RequestError(
+            f"Run {folder.name} in {folder} has other settings or other data. Choose "
+            "another name with run, or leave the name out."
+        )
+    return record
+
+
+def _record(
+    name: str, config: RunConfig, cells: pd.DataFrame, digest: str, overrides: dict[str, Any]
+) -> dict[str, Any]:
+    plan = make_plan(config, cells, digest)
+    return {
+        "schema": SCHEMA,
+        "run": name,
+        "profile": config.profile,
+        "overrides": overrides,
+        "settings": config.model_dump(mode="json"),
+        "dataset": {
+            "name": cells.attrs["dataset"],
+            "cells": len(cells),
+            "subjects": int(cells["subject"].nunique()),
+            "digest": digest,
+            "label": cells.attrs["label"],
+        },
+        "plan": {
+            study: [
+                {"variant": e.variant, "split": e.split.name, "seed": e.seed, "key": e.key}
+                for e in planned
+            ]
+            for study, planned in plan.experiments.items()
+        },
+        "refused": [asdict(missing) for missing in plan.refused],
+        "versions": provenance.versions(),
+        "backend": provenance.backend(),
+        "git": provenance.git_state(REPOSITORY),
+        "hardware": provenance.hardware(),
+        "created": provenance.now(),
+        "finished": None,
+    }
+
+
+def _need_space(folder: Path) -> None:
+    place = folder.absolute()
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    if free < _BYTES_NEEDED:
+        raise DataError(
+            f"The disk of {folder} has {free // 2**20} MiB free and a run needs "
+            f"{_BYTES_NEEDED // 2**20}; free space, or set LCC_RUNS to a folder elsewhere."
+        )

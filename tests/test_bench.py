@@ -1,0 +1,124 @@
+"""Benchmarks run in their tiny form, leave their JSON, and judge ratios, not seconds."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+
+import numpy as np
+import pytest
+
+from bench.check import compared
+from bench.check import main as check
+from bench.record import Goal, Record
+from bench.scale import Cost
+
+
+@pytest.fixture
+def quiet_places(tmp_path, monkeypatch):
+    """Nothing that a benchmark sets in the environment stays."""
+    monkeypatch.setenv("LCC_CACHE", str(tmp_path / "cache"))
+    before = dict(os.environ)
+    yield tmp_path
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.mark.parametrize("name", ["training", "profile", "studies", "data", "everyday", "scale"])
+def test_a_benchmark_runs_in_its_tiny_form_and_leaves_its_file(name, quiet_places, capsys):
+    out = quiet_places / "out"
+    status = importlib.import_module(f"bench.{name}").main(["--tiny", "--out", str(out)])
+    assert status == 0
+    found = json.loads((out / f"{name}.json").read_text())
+    assert found["benchmark"] == name
+    assert {"python", "numpy"} <= found["versions"].keys()
+    assert found["hardware"]["cores"] >= 1
+    rows = [row for table in found["tables"].values() for row in table]
+    assert rows
+    assert found["ratios"]
+    assert all(np.isfinite(ratio["value"]) for ratio in found["ratios"].values())
+    assert str(quiet_places) not in json.dumps(found)
+    assert name in capsys.readouterr().out
+
+
+def test_a_goal_knows_its_good_side():
+    slower = Goal("warm index, s", 4.5, 3.0, "lower")
+    assert not slower.reached
+    assert slower.ratio == 1.5
+    assert str(slower) == "short: warm index, s 4.5, wanted at most 3 (1.50 of it)"
+    assert Goal("ours / ceiling", 0.97, 0.95, "higher").reached
+
+
+def kept(**ratios):
+    return {"ratios": {name: {"value": v, "better": b} for name, (v, b) in ratios.items()}}
+
+
+def test_a_ratio_counts_as_worse_on_its_bad_side_alone():
+    old = kept(share=(0.96, "higher"), overhead=(0.04, "lower"), gone=(1.0, "higher"))
+    new = kept(share=(0.80, "higher"), overhead=(0.02, "lower"))
+    verdicts = {row["ratio"]: row["verdict"] for row in compared(old, new, 0.15)}
+    # .80 is below .96 * .85 = .816; half the overhead is no loss.
+    expected = {"share": "worse", "overhead": "as before or better", "gone": "missing"}
+    assert verdicts == expected
+    assert compared(old, kept(share=(0.82, "higher")), 0.15)[0]["verdict"] == expected["overhead"]
+
+
+@pytest.mark.parametrize("share, status", [(0.95, 0), (0.5, 1)])
+def test_the_check_fails_when_a_ratio_is_worse(share, status, tmp_path):
+    for folder, value in (("old", 0.96), ("new", share)):
+        record = Record("training", {})
+        record.ratio("ours / ceiling", value, "higher")
+        record.finish(tmp_path / folder)
+    places = ["--against", str(tmp_path / "old"), "--fresh", str(tmp_path / "new")]
+    assert check(["training", *places]) == status
+
+
+def test_the_check_says_when_there_is_nothing_to_compare(tmp_path):
+    with pytest.raises(SystemExit, match="no kept measurement"):
+        check(["data", "--against", str(tmp_path)])
+
+
+def test_iterations_are_not_divided_among_devices():
+    # 10 images an epoch and 30 validated at a third of the cost: 20 images, 2 s at 10 images/s.
+    cost = Cost(10.0, iterations=9, epochs=100, images=10, validated=30)
+    assert cost.hours(1) == pytest.approx(9 * 200 / 3600)
+    # Nine on eight devices take two rounds.
+    assert cost.hours(8) == pytest.approx(2 * 200 / 3600)
+
+
+@pytest.mark.parametrize("variant", ["b0", "b3"])
+def test_the_peer_has_as_many_parameters_as_ours(variant):
+    pytest.importorskip("torch", reason="the peer needs PyTorch, which the project does not")
+    from bench.peer_network import EfficientNetV2, PaperNetwork
+    from lcc_utils.nn.classifier import build_classifier, parameter_counts
+
+    backbone = EfficientNetV2(variant)
+    theirs = PaperNetwork(backbone, backbone.channels)
+    count = sum(p.numel() for p in theirs.parameters())
+    ours = build_classifier(f"efficientnetv2-{variant}", 64, weights="none")
+    assert count == pytest.approx(parameter_counts(ours)["parameters_trainable"], rel=0.01)
+
+
+def test_the_peer_trains_on_files(tmp_path):
+    pytest.importorskip("torch", reason="the peer needs PyTorch, which the project does not")
+    import cv2
+
+    from bench.peer import Peer
+
+    rng = np.random.default_rng(0)
+    files = []
+    for number in range(8):
+        path = tmp_path / f"{number}.png"
+        cv2.imwrite(str(path), rng.integers(0, 255, (90, 90, 3), dtype=np.uint8))
+        files.append([str(path), number % 2])
+    peer = Peer(
+        {
+            "backbone": "efficientnetv2-b0", "precision": "float32", "batch": 4, "workers": 0,
+            "files": files, "sizes": {"small": 32},
+        }
+    )  # fmt: skip
+    found = peer.work("small", 0.1)
+    assert found["images"] == 8
+    assert found["seconds"] > 0
+    assert np.isfinite(found["loss"])
