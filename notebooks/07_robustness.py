@@ -46,12 +46,13 @@ label = study.data_label
 show_table(study, "shifts", "Changes of an image and their severities")
 
 # %% [markdown]
-# The first five are changes of light and stain, along with hue; the two stains are the colours of haematoxylin and
+# The first seven are changes of light and stain; the two stains are the colours of haematoxylin and
 # eosin, which stand for any stain of blue and red. Compression is that of the file on black, so it draws a rim
 # around the cell; what is nearly black after it counts as black. A cell that grows loses what leaves the frame.
 # The last three are errors of the segmentation. A mask that is too large cannot be made, since there is nothing
 # but black around the cell; a scrap of a cell alike that looks out from behind it takes its place. A rotation
-# should cost nothing: it says how much of a change is chance.
+# should cost nothing. The turn by a quarter is exact; the others interpolate pixels, which smooths the texture a
+# little, as would any image that was turned or resized before.
 
 # %% tags=["hide-input"]
 show_figure(
@@ -88,7 +89,9 @@ show_figure(
 # The mean change over all shifts and severities makes one number of a model. It depends on which changes are
 # looked at and how far they go, so it compares models and means little by itself. Cells are spread evenly over
 # classes and subjects; where a model has fewer of them, its numbers are not on the same cells as the others'.
-# Intervals draw the same subjects with and without a change, and there is none below six subjects in a class.
+# Intervals draw the same subjects with and without a change, and there is none below six subjects in a class. Far
+# from what it has learned, a model may give so many cells a score of one that their order is lost: cells whose
+# scores cannot be told apart count as equal.
 
 # %% tags=["hide-input", "full-width"]
 show_table(study, "robustness_summary", "Mean change over all shifts and severities")
@@ -97,9 +100,9 @@ show_table(study, "robustness_summary", "Mean change over all shifts and severit
 show_table(study, "robustness", "Each shift at its greatest severity, and the same cells unchanged")
 
 # %% [markdown]
-# A model that has seen a change in training has an advantage under this change alone. The changes of the
-# augmentation policies are part of those here (brightness, contrast, hue, noise, size), which is what they are
-# for; errors of the segmentation and compression are in none of them.
+# The changes of the augmentation policies are part of those here (brightness, contrast, hue or stain, noise, size),
+# which is what they are for: a model that saw them in training has met part of this test before. Compression and
+# errors of the segmentation are in none of them.
 #
 # ## Labels that are wrong
 #

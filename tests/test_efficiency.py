@@ -24,7 +24,7 @@ from lcc_utils.nn.classifier import build_classifier, logits_model, parameter_co
 from lcc_utils.nn.cost import multiply_adds
 from lcc_utils.nn.export import INPUT, export_half, export_onnx, settle
 from lcc_utils.nn.original import ORIGINAL, build_original
-from lcc_utils.pipeline import efficiency
+from lcc_utils.pipeline import efficiency, efficiency_process
 from lcc_utils.pipeline.config import load_config
 from lcc_utils.pipeline.cost_timing import peak, summary, timed
 from lcc_utils.pipeline.efficiency import Network, measure, networks
@@ -128,8 +128,8 @@ def test_the_original_has_its_published_parameters_and_gives_its_precision_back(
 
 
 @needs_tensorflow
-# One with channels subtracted outside, one with a normalisation inside, one with none of both.
-@pytest.mark.parametrize("name", ["small_cnn", "mobilenetv2", "resnet50"])
+# One for each way in which pixels are prepared.
+@pytest.mark.parametrize("name", ["small_cnn", "mobilenetv2", "vgg16"])
 def test_a_file_gives_the_scores_of_the_network_for_batches_of_any_size(name, tmp_path):
     import onnxruntime
 
@@ -246,6 +246,7 @@ def test_a_process_that_is_killed_leaves_a_reason_and_what_it_had(tmp_path, monk
         Path(command[-1]).write_text('{"latency": 3}')
         return SimpleNamespace(returncode=-9)
 
+    monkeypatch.setattr(efficiency_process.provenance, "hardware", lambda: {"threads": 1})
     monkeypatch.setattr(subprocess, "run", run)
     ended = "the process ended with exit status -9"
     assert ask(tmp_path, "CPU", {}) == {"latency": 3, "unfinished": ended}
@@ -512,7 +513,7 @@ def test_what_is_measured_is_kept_and_a_lost_part_alone_is_measured_again(small_
     costs = read_measured(small_run.folder, "efficiency")["costs"]
     own = costs[costs["model"] == "small network"]
     assert own["reason"].tolist() == ["not today"] * 4
-    table = small_run.table("efficiency_engines")
+    table = build_table("efficiency_engines", *load_results(small_run.folder))
     assert table["reason"].tolist() == ["not today"] * 4
 
 

@@ -125,7 +125,8 @@ def test_a_turn_of_the_hue_takes_red_to_green(cell):
 
 def test_geometry_follows_angles_and_factors(cell):
     np.testing.assert_array_equal(shifted(cell, "rotation", 3, "a"), np.rot90(cell))
-    np.testing.assert_array_equal(shifted(cell, "rotation", 5, "a"), cell[::-1, ::-1])
+    # At angles between, pixels are interpolated and the cell keeps its area.
+    assert area(shifted(cell, "rotation", 2, "a")) == pytest.approx(area(cell), rel=0.04)
     assert area(shifted(cell, "smaller", 5, "a")) == pytest.approx(0.25 * area(cell), rel=0.08)
     assert area(shifted(cell, "larger", 5, "a")) == pytest.approx(1.69 * area(cell), rel=0.04)
     wide = cell[:, 50:150]

@@ -58,7 +58,7 @@ SCALES: dict[str, Scale] = {
     "noise": Scale("Gaussian noise, standard deviation", "{:g} levels", (4, 8, 12, 18, 25)),
     "defocus": Scale("blur by a disc, its radius", "{:g} px", (1, 2, 3, 4, 6)),
     "JPEG": Scale("compression, quality of the file", "quality {:g}", (90, 70, 50, 30, 10)),
-    "rotation": Scale("turn about the middle", "{:g}°", (15, 45, 90, 135, 180)),
+    "rotation": Scale("turn about the middle", "{:g}°", (15, 45, 90, 120, 150)),
     "smaller": Scale("size, as under a weaker lens", _FACTOR, _DOWN),
     "larger": Scale("size, as under a stronger lens", _FACTOR, (1.05, 1.1, 1.15, 1.2, 1.3)),
     "rim lost": Scale("mask too small, by", "{:g} px", (2, 4, 6, 8, 12)),

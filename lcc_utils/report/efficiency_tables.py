@@ -45,7 +45,7 @@ def efficiency_table(cells: pd.DataFrame, results: Results) -> pd.DataFrame:
         main = own[own["precision"].eq(FULL) & own["engine"].eq(KERAS) | own["size"].isna()]
         half = own.loc[own["precision"].isin(_HALF), "disk"].min()
         rows += [row | _measured(found, half) for _, found in main.iterrows()] or [row]
-    text, counts = _TEXT, ["size", "parameters_total", "multiply_adds", "memory", "throughput"]
+    text, counts = _TEXT, ["size", "parameters_total", "multiply_adds", "memory"]
     columns = [
         "model", "size", "device", "parameters_total", "multiply_adds", "disk", "disk_half",
         "memory", "latency", "latency_quartiles_low", "latency_quartiles_high", "throughput",
@@ -74,7 +74,7 @@ def efficiency_engines_table(_cells: pd.DataFrame, results: Results) -> pd.DataF
         row["reason"] = "" if pd.isna(own["reason"]) else own["reason"]
         rows.append(row)
     text = [*_TEXT, "engine", "precision", "reason"]
-    counts = ["size", "memory", "memory_batch", "throughput", "batch", "repeats"]
+    counts = ["size", "memory", "memory_batch", "batch", "repeats"]
     columns = [
         "model", "size", "device", "engine", "precision", "disk", "memory", "memory_batch",
         "latency", "latency_quartiles_low", "latency_quartiles_high", "repeats", "throughput",
@@ -162,7 +162,7 @@ def _measured(own: pd.Series, half: float) -> dict[str, object]:
         "latency": score(own["latency"]),
         "latency_quartiles_low": score(own["latency_q1"]),
         "latency_quartiles_high": score(own["latency_q3"]),
-        "throughput": _whole(own["throughput"]),
+        "throughput": score(own["throughput"]),
     }
 
 

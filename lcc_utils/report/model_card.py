@@ -36,9 +36,9 @@ _SUBJECTS = """\
 Subjects are patient ids, merged where they share cells. Two ids of one person that share none would
 count as two."""
 _ONE_SOURCE = """\
-All labelled cells come from one data set, with one laboratory's stain and microscope. Changed images
-and cells without a label from elsewhere stand in for other laboratories, as far as they can; no
-number here says how often the model would be right there."""
+All labelled cells come from one data set, with one laboratory's stain and microscope. Changed
+images and cells without a label from elsewhere stand in for other laboratories, as far as they can;
+no number here says how often the model would be right there."""
 _ALL_DRAWN = """\
 All cells were drawn by one program. They resemble stained cells in size, outline and colour, and
 nothing that is learned from them carries over to real ones."""
