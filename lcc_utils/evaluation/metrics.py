@@ -11,7 +11,6 @@ import re
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, roc_auc_score
 
 from lcc_utils.errors import DataError
 from lcc_utils.evaluation.result import Result
@@ -53,15 +52,13 @@ def evaluate(labels: ArrayLike, scores: ArrayLike, threshold: float) -> dict[str
     truth, score = _checked(labels, scores)
     if not np.isfinite(threshold):
         raise DataError(f"The threshold is {threshold}, not a number; choose one in 0 to 1.")
-    called = (score >= threshold).astype(int)
-    tn, fp, fn, tp = (int(n) for n in confusion_matrix(truth, called, labels=[0, 1]).ravel())
-    both = tp + fn > 0 and tn + fp > 0
+    kinds = np.bincount(2 * truth + (score >= threshold), minlength=4)
+    tn, fp, fn, tp = (int(count) for count in kinds)
+    f1_all, f1_hem = (2 * right / max(2 * right + fp + fn, 1) for right in (tp, tn))
     return {
-        "auc": float(roc_auc_score(truth, score)) if both else float("nan"),
-        "f1_weighted": float(
-            f1_score(truth, called, labels=[0, 1], average="weighted", zero_division=0)
-        ),
-        "accuracy": float(accuracy_score(truth, called)),
+        "auc": _auc(truth, score),
+        "f1_weighted": ((tp + fn) * f1_all + (tn + fp) * f1_hem) / truth.size,
+        "accuracy": (tp + tn) / truth.size,
         "sensitivity": _share(tp, tp + fn),
         "specificity": _share(tn, tn + fp),
         "precision": _share(tp, tp + fp),
@@ -134,14 +131,14 @@ def evaluate_result(result: Result) -> dict[str, float | int]:
     DataError
         As in :func:`evaluate`, also when the test or validation partition is empty.
     """
-    for name, part in (("test", result.test), ("validation", result.validation)):
+    test, validation = result.test, result.validation
+    for name, part in (("test", test), ("validation", validation)):
         if part.empty:
             raise DataError(
                 f"Experiment {result.key} ({result.variant}, {result.split}) has no {name} "
                 "predictions; its predictions.csv is incomplete: run the experiment again."
             )
-    threshold = choose_threshold(result.validation)
-    test, validation = result.test, result.validation
+    threshold = choose_threshold(validation)
     chosen = evaluate(test["label"], test["score"], threshold)
     half = evaluate(test["label"], test["score"], 0.5)
     fixed = {"auc", "cells", "all_cells", "hem_cells"}
@@ -233,13 +230,29 @@ def _checked(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.int64], N
     return truth.astype(np.int64), np.clip(score, 0.0, 1.0)
 
 
+def _by_score(
+    truth: NDArray[np.int64], score: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return the scores that occur, rising, and how many ALL and HEM cells have each."""
+    values, place = np.unique(score, return_inverse=True)
+    positives = np.bincount(place, weights=truth, minlength=values.size)
+    negatives = np.bincount(place, weights=1 - truth, minlength=values.size)
+    return values, positives, negatives
+
+
+def _auc(truth: NDArray[np.int64], score: NDArray[np.float64]) -> float:
+    """Share of ALL-HEM pairs in order, a tie counting half."""
+    _, positives, negatives = _by_score(truth, score)
+    pairs = float(positives.sum() * negatives.sum())
+    in_order = float((positives * (np.cumsum(negatives) - negatives / 2)).sum())
+    return _share(in_order, pairs)
+
+
 def _f1_by_threshold(
     truth: NDArray[np.int64], score: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Weighted F1 on each stretch (edges[i], edges[i + 1]] of thresholds, the first from 0."""
-    values, place = np.unique(score, return_inverse=True)
-    positives = np.bincount(place, weights=truth, minlength=values.size)
-    negatives = np.bincount(place, weights=1 - truth, minlength=values.size)
+    values, positives, negatives = _by_score(truth, score)
     all_cells, hem_cells = positives.sum(), negatives.sum()
     fn = np.concatenate([[0.0], np.cumsum(positives)])
     tn = np.concatenate([[0.0], np.cumsum(negatives)])
@@ -275,5 +288,5 @@ def _spread(table: pd.DataFrame) -> dict[str, float | int | str]:
     )
 
 
-def _share(part: int, whole: int) -> float:
+def _share(part: float, whole: float) -> float:
     return part / whole if whole else float("nan")

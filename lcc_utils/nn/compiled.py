@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import keras
+import numpy as np
 
 from lcc_utils.errors import DataError
 from lcc_utils.nn.augment import Augmentation
@@ -107,6 +108,10 @@ def _compile(
     loss = FocalLoss(from_logits=True)
     schedule = OneCycle(1e-3, 2) if schedule_name == "onecycle" else Constant(1e-3)
     recipe = {"weight_decay": weight_decay, "global_clipnorm": clip_norm}
+    # Variables that are made within the first step would have TensorFlow trace it twice.
+    f1 = keras.metrics.F1Score(average="weighted", name="f1")
+    f1.update_state(np.eye(2, dtype="float32"), np.eye(2, dtype="float32"))
+    f1.reset_state()
     trainer.compile(
         optimizer=(
             keras.optimizers.AdamW(schedule, **recipe)
@@ -114,7 +119,7 @@ def _compile(
             else LayerwiseAdamW(schedule, backbone_rate, backbone_paths(classifier), **recipe)
         ),
         loss=loss,
-        metrics=[keras.metrics.F1Score(average="weighted", name="f1")],
+        metrics=[f1],
         # TensorFlow cannot compile the rotation with XLA, and on a CPU XLA is slower anyway.
         jit_compile=keras.backend.backend() == "jax",
     )

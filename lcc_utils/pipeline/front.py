@@ -70,8 +70,8 @@ def _counts(claims: pd.DataFrame) -> str:
     said = ", ".join(f"*{name}* for {numbers.get(name, 0)}" for name in VERDICTS)
     return (
         f"Of the paper's {len(claims)} statements that were looked at, the verdict is {said}.\n"
-        "*Differs* means from what was measured again, or stands at the source; "
-        "*contradicted*\nmeans by the paper's own numbers, the official counts or the authors' code. An experiment\n"
-        "counts as run only with the paper's own network, weights, resolution, data and protocol;\n"
-        "the nearest result of this edition stands beside it."
+        "*Differs* means from what was measured again, or stands at the source; *contradicted*\n"
+        "means by the paper's own numbers, the official counts or the authors' code. An\n"
+        "experiment counts as run only with the paper's own network, weights, resolution, data\n"
+        "and protocol; the nearest result of this edition stands beside it."
     )

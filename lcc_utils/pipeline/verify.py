@@ -112,7 +112,7 @@ def _verified_results(
             for own in missing
             if own.reason and own not in refused and own.reason not in failures.values()
         ]
-    known = cells.set_index("cell_id")[["label", "subject"]]
+    known = cells.drop_duplicates("cell_id").set_index("cell_id")[["label", "subject"]]
     found.problems += _measured_problems(folder, known, results)
     for key, result in read.items():
         found.experiments += 1
@@ -135,11 +135,12 @@ def _measured_problems(folder: Path, known: pd.DataFrame, results: Results) -> l
 
 
 def _are_known(rows: pd.DataFrame, known: pd.DataFrame) -> bool:
-    if set(rows["cell_id"]) - set(known.index):
-        return False
-    own = known.loc[rows["cell_id"]]
+    """Whether every row names a cell that there is, with its label and subject."""
+    place = known.index.get_indexer(rows["cell_id"])
+    own = known.iloc[place]
     return bool(
-        (own["subject"].to_numpy() == rows["subject"].to_numpy()).all()
+        (place >= 0).all()
+        and (own["subject"].to_numpy() == rows["subject"].to_numpy()).all()
         and (own["label"].to_numpy("int64") == rows["label"].to_numpy("int64")).all()
     )
 
@@ -161,17 +162,12 @@ def _experiment_problems(
         stored = record["metrics"].get(name)
         if stored is None or not _same(value, stored):
             problems.append(f"{key}: {name} is {value} from the predictions, {stored} as stored.")
-    unknown = set(predictions["cell_id"]) - set(known.index)
+    unknown = predictions.loc[~predictions["cell_id"].isin(known.index), "cell_id"].nunique()
     if unknown:
-        problems.append(f"{key}: {len(unknown)} predicted cells are not in cells.csv.")
-    else:
-        own = known.loc[predictions["cell_id"]]
-        if not (
-            (own["label"].to_numpy("int64") == predictions["label"].to_numpy()).all()
-            and (own["subject"].to_numpy() == predictions["subject"].to_numpy()).all()
-        ):
-            problems.append(f"{key}: labels or subjects differ from cells.csv.")
-    shared = set(held.test["subject"]) & set(held.validation["subject"])
+        problems.append(f"{key}: {unknown} predicted cells are not in cells.csv.")
+    elif not _are_known(predictions, known):
+        problems.append(f"{key}: labels or subjects differ from cells.csv.")
+    shared = set(held.test["subject"].unique()) & set(held.validation["subject"].unique())
     if shared and result.protocol not in LEAKY:
         problems.append(f"{key}: subjects {sorted(shared)[:3]} are in validation and test.")
     return problems

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,6 +12,8 @@ from pydantic import BaseModel, ValidationError
 from lcc_utils.errors import RequestError
 
 Entry = TypeVar("Entry", bound=BaseModel)
+# The parser in C reads the same, some ten times as fast; it is not in every build of PyYAML.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def read_list(path: Path, name: str) -> list:
@@ -22,7 +25,7 @@ def read_list(path: Path, name: str) -> list:
         If the file is missing or not YAML, or holds no such list, or an empty one.
     """
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = _document(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RequestError(f"The file {path} cannot be read: {error.strerror}.") from error
     except yaml.YAMLError as error:
@@ -30,7 +33,7 @@ def read_list(path: Path, name: str) -> list:
     listed = document.get(name) if isinstance(document, dict) else None
     if not isinstance(listed, list) or not listed:
         raise RequestError(f"{path} has no list named {name!r}; add it or restore the file.")
-    return listed
+    return list(listed)
 
 
 def read_entries(path: Path, name: str, kind: type[Entry], called: str) -> list[Entry]:
@@ -51,6 +54,12 @@ def read_entries(path: Path, name: str, kind: type[Entry], called: str) -> list[
         As in :func:`read_list`; also if an entry is incomplete or has an unknown field.
     """
     return [_checked(item, path, kind, called) for item in read_list(path, name)]
+
+
+@lru_cache(maxsize=16)
+def _document(text: str) -> object:
+    """Parse YAML; a table of claims asks for the same files again and again."""
+    return yaml.load(text, _LOADER)
 
 
 def _checked(item: object, path: Path, kind: type[Entry], called: str) -> Entry:
