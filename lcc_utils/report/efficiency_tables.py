@@ -175,10 +175,13 @@ def _side(own: pd.Series) -> int | None:
 
 
 def _aucs(results: Results) -> dict[tuple[str, int | None], dict[str, float]]:
-    """Return mean, least and most AUC over the directions, by model and image side."""
+    """Return mean, least and most AUC over the directions, by model and image side.
+
+    A model of which a direction is missing has none: its mean would be of other test cells.
+    """
     found = {}
     for runs in by_variant(results, STUDIES[0]):
-        if runs.done:
+        if runs.whole:
             means = metric_frame(runs.done).groupby("split")["auc"].mean()
             side = runs.done[0].settings.get("pixels", {}).get("size")
             ends = {"auc": means.mean(), "auc_min": means.min(), "auc_max": means.max()}
