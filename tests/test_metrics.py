@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import f1_score
+from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
 from lcc_utils.errors import DataError
 from lcc_utils.evaluation.metrics import (
@@ -60,6 +60,19 @@ def test_worked_confusion_of_six_cells():
     assert found["accuracy"] == pytest.approx(4 / 6)
     assert found["f1_weighted"] == pytest.approx((4 * 0.75 + 2 * 0.5) / 6)
     assert found["auc"] == pytest.approx(6 / 8)  # of 8 ALL-HEM pairs, 6 are in order
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_numbers_are_those_of_scikit_learn(seed):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 2, 80)
+    scores = np.round(np.clip(0.2 * labels + rng.normal(0.4, 0.25, 80), 0, 1), 1)
+    for threshold in (0.0, 0.5, 1.0):
+        found, called = evaluate(labels, scores, threshold), scores >= threshold
+        f1 = f1_score(labels, called, average="weighted", zero_division=0)
+        assert found["f1_weighted"] == pytest.approx(f1, abs=1e-12)
+        assert found["accuracy"] == accuracy_score(labels, called)
+        assert found["auc"] == pytest.approx(roc_auc_score(labels, scores), abs=1e-12)
 
 
 def test_a_score_at_the_threshold_is_called_all():
@@ -115,7 +128,8 @@ def test_no_threshold_beats_the_chosen_one_and_row_order_does_not_matter():
         chosen = choose_threshold(predictions)
         best = max(
             f1_score(labels, scores >= cut, average="weighted", zero_division=0)
-            for cut in np.linspace(0, 1, 401)
+            # The scores have two decimals: a cut at each, and one between any two.
+            for cut in np.linspace(0, 1, 201)
         )
         ours = f1_score(labels, scores >= chosen, average="weighted", zero_division=0)
         assert ours == pytest.approx(best)

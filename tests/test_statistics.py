@@ -33,7 +33,7 @@ from lcc_utils.evaluation.statistics import (
     running,
     subject_intervals,
 )
-from lcc_utils.evaluation.weighted import METRICS
+from lcc_utils.evaluation.weighted import METRICS, Cells, measure
 
 
 def simulated(rng, subjects=(8, 7), signal=0.15, most=9):
@@ -47,6 +47,17 @@ def simulated(rng, subjects=(8, 7), signal=0.15, most=9):
             rows.append(pd.DataFrame({"subject": f"{'HA'[label]}{n}", "label": label, "s": score}))
     table = pd.concat(rows, ignore_index=True).rename(columns={"s": "score"})
     return table.assign(cell_id=[f"c{n:04d}" for n in range(len(table))])
+
+
+@pytest.mark.parametrize("units", [12, 700])
+def test_a_weighted_auc_is_that_of_scikit_learn_for_few_units_and_for_many(units):
+    rng = np.random.default_rng(3)
+    label, unit = rng.integers(0, 2, 900), rng.integers(0, units, 900)
+    score = np.round(np.clip(0.4 + 0.1 * label + rng.normal(0, 0.2, 900), 0, 1), 2)
+    weights = rng.integers(0, 4, (130, units))
+    found = measure(Cells(label, score, None, unit), weights, ("auc",))["auc"]
+    expected = [roc_auc_score(label, score, sample_weight=times[unit]) for times in weights]
+    assert found == pytest.approx(expected, abs=1e-12)
 
 
 # Bootstrap.

@@ -43,7 +43,7 @@ class Fingerprints:
 
     @property
     def digest(self) -> str:
-        """Sixteen hex digits: SHA-256 over the sorted digests of the files, one a line."""
+        """The first sixteen hex digits of SHA-256 over the files' sorted digests, one a line."""
         lines = "".join(f"{one}\n" for one in sorted(self._found))
         return hashlib.sha256(lines.encode()).hexdigest()[:16]
 
