@@ -29,7 +29,7 @@ from lcc_utils.pipeline.store import EXPERIMENT_FILES, read_json, write_pack
 
 _RESULTS = ("run.json", "cells.csv", "experiments", "tables", "figures")
 _OPTIONAL = ("failures.json", *GROUPS)
-# A variant of a study with more experiments than this is kept as one archive.
+# A variant of a study with as many experiments, or more, is kept as one archive.
 _PACKED = 20
 
 
@@ -167,7 +167,7 @@ def _copy_results(run_dir: Path, new: Path, machine: dict[str, str]) -> None:
             absent = [file for file in EXPERIMENT_FILES if not (folder / file).is_file()]
             if absent:
                 raise DataError(f"{folder} lacks {', '.join(absent)}. Complete it with --resume.")
-        if len(folders) > _PACKED:
+        if len(folders) >= _PACKED:
             write_pack(new / "experiments" / f"{name}.zip", folders)
             continue
         for folder in folders:
