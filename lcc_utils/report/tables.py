@@ -188,11 +188,12 @@ TABLES: dict[str, Table] = {
     "foreign_calls": Table(foreign_tables.foreign_calls_table, foreign_tables.STUDIES),
     "external_validation": Table(foreign_tables.external_validation_table, foreign_tables.STUDIES),
     "efficiency": Table(efficiency_tables.efficiency_table, efficiency_tables.STUDIES),
+    # Time and memory on images of no cell.
     "efficiency_engines": Table(
-        efficiency_tables.efficiency_engines_table, efficiency_tables.STUDIES
+        efficiency_tables.efficiency_engines_table, efficiency_tables.STUDIES, measured=False
     ),
     "efficiency_saving": Table(
-        efficiency_tables.efficiency_saving_table, efficiency_tables.STUDIES
+        efficiency_tables.efficiency_saving_table, efficiency_tables.STUDIES, measured=False
     ),
     "false_positives": Table(statistics_tables.false_positives_table, NONE, measured=False),
 }
