@@ -13,7 +13,7 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 
 book: .venv/ready ## Run every notebook on synthetic cells and build the book
-	.venv/bin/lcc run demo --resume
+	.venv/bin/lcc run demo --jobs 2 --threads 1 --resume
 	.venv/bin/lcc book
 
 cpu: data-given .venv/ready ## The same on C-NMC, on a CPU: make cpu DATA=/path/to/C-NMC
@@ -27,8 +27,8 @@ paper: data-given .venv-gpu/ready ## The paper's settings, on a CUDA GPU: make p
 published: .venv-book/ready ## Build the published edition, without TensorFlow
 	.venv-book/bin/jupyter-book build book
 
-test: .venv/ready ## Run every test
-	.venv/bin/python -m pytest
+test: .venv/ready ## Run every test, in two processes
+	.venv/bin/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 lint: .venv/ready ## Check style, format and the direction of imports
 	.venv/bin/ruff check .

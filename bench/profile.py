@@ -26,7 +26,14 @@ from lcc_utils.evaluation.metrics import best_weighted_f1
 __all__ = ["main"]
 
 # imgaug runs before the step, so that both kinds of epoch have one compiled step.
-TINY = {"size": 32, "batch": 16, "cells": 60, "repeats": 1, "engine": "imgaug"}
+TINY = {
+    "backbone": "small_cnn",
+    "size": 32,
+    "batch": 16,
+    "cells": 60,
+    "repeats": 1,
+    "engine": "imgaug",
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -115,13 +122,13 @@ def _alternating(took: dict[str, Callable[[], Any]], repeats: int) -> dict[str, 
 
 def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = options("profile", __doc__)
-    parser.add_argument("--backbone", default="small_cnn")
-    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--backbone", default="efficientnetv2-b0")
+    parser.add_argument("--size", type=int, default=96)
     parser.add_argument("--crop", type=int, default=300)
     parser.add_argument("--engine", default="keras", choices=["keras", "imgaug"])
     parser.add_argument("--policy", default="comprehensive")
     parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--cells", type=int, default=960)
+    parser.add_argument("--cells", type=int, default=480)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--data", type=Path, metavar="PATH", help="a tree of cells (else drawn)")
     args = parser.parse_args(arguments)

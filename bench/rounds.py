@@ -81,15 +81,18 @@ def answer(facts: dict[str, Any], work: Callable[[str, float], dict[str, Any]]) 
 def alternate(
     turns: list[tuple[str, Participant]], rounds: int, seconds: float
 ) -> dict[str, list[dict[str, Any]]]:
-    """Let everyone work in turn, so many rounds, after a first that is not counted."""
+    """Let everyone work in turn, so many rounds, after two that are not counted.
+
+    The first compiles; the second is the first whose pace says how much fits a turn.
+    """
     measured: dict[str, list[dict[str, Any]]] = {what: [] for what, _ in turns}
-    for number in range(rounds + 1):
+    for number in range(-1, rounds + 1):
         for what, participant in turns:
             found = participant.work(what, seconds)
-            if number:
+            if number > 0:
                 measured[what].append(found)
             rate = found["images"] / found["seconds"]
-            shown = f"round {number}" if number else "warm-up"
+            shown = f"round {number}" if number > 0 else "warm-up"
             print(f"  {shown}, {what}: {rate:.1f} images/s", file=sys.stderr)
     return measured
 

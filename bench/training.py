@@ -37,12 +37,12 @@ TINY = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure every case asked for, print, and write training.json."""
+    """Measure every case asked for, print, and write the file."""
     args = _arguments(arguments)
     torch = _python_with_torch(args)
     network = args.backbone.startswith("efficientnetv2-")
     peer = torch if network and not args.no_peer else None
-    record = Record("training", _settings(args))
+    record = Record(args.name, _settings(args))
     rows: list[dict[str, Any]] = []
     with scratch() as folder:
         cells = labelled(args.data, args.cells, folder)
@@ -163,7 +163,7 @@ def _cores() -> int:
 
 
 def _settings(args: argparse.Namespace) -> dict[str, Any]:
-    left_out = {"out", "data", "torch_python", "tiny", "gpu", "no_peer"}
+    left_out = {"out", "data", "torch_python", "tiny", "gpu", "no_peer", "name"}
     return {name: value for name, value in vars(args).items() if name not in left_out}
 
 
@@ -183,6 +183,7 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
         "--precision", dest="precisions", nargs="+", default=["float32"],
         choices=["float32", "mixed_bfloat16", "mixed_float16"],
     )  # fmt: skip
+    parser.add_argument("--as", dest="name", default="training", help="name of the JSON")
     parser.add_argument("--policy", default="paper")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=5, help="rounds that count")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,23 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+THREADS = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Processes share the cores; this stands before anything that reads it is imported.
+    for _name in THREADS:
+        os.environ.setdefault(_name, "1")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Deal out files to processes, and to one, first, all that asks for the finished run."""
+    for item in items:
+        waits = "tiny_run" in item.fixturenames
+        group = "the finished run" if waits else item.path.stem
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: "tiny_run" not in item.fixturenames)
 
 
 @pytest.fixture(scope="session")
@@ -32,13 +50,31 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """An environment whose runs and caches lie in a folder of the tests."""
-    folder = tmp_path_factory.mktemp("lcc")
+    """An environment whose runs and caches lie in a folder of the tests.
+
+    The processes of the tests share the cache, as those of a run may.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     return {
         **os.environ,
-        "LCC_CACHE": str(folder / "cache"),
-        "LCC_RUNS": str(folder / "runs"),
+        "LCC_CACHE": str(shared / "lcc-cache"),
+        "LCC_RUNS": str(tmp_path_factory.mktemp("runs")),
         "PYTHONPATH": str(ROOT),
+    }
+
+
+@pytest.fixture(scope="session")
+def under_jax(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment in which Keras runs on JAX: it compiles soon, once, and to slower code."""
+    return {
+        **os.environ,
+        "KERAS_BACKEND": "jax",
+        "JAX_PLATFORMS": "cpu",
+        "PYTHONPATH": str(ROOT),
+        "XLA_FLAGS": "--xla_backend_optimization_level=0",
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("jax")),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
 
 
@@ -59,3 +95,16 @@ def tiny_run(lcc, places: dict[str, str]) -> Path:
     done = lcc("run", str(ROOT / "tests" / "tiny.yml"), "--run", "tiny")
     assert done.returncode == 0, done.stderr[-3000:]
     return Path(places["LCC_RUNS"]) / "tiny"
+
+
+@pytest.fixture(scope="module")
+def small_run(tiny_run, places: dict[str, str], tmp_path_factory: pytest.TempPathFactory):
+    """A copy of that run, opened, which the tests of one file may change."""
+    from lcc_utils.pipeline.run import open_run
+
+    folder = tmp_path_factory.mktemp("small")
+    shutil.copytree(tiny_run, folder / "tiny")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LCC_CACHE", places["LCC_CACHE"])
+        patch.setenv("LCC_RUNS", str(folder))
+        yield open_run(str(ROOT / "tests" / "tiny.yml"), run="tiny")

@@ -9,7 +9,6 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
 from lcc_utils.errors import DataError, RequestError
 from lcc_utils.evaluation import attention as measured
@@ -28,7 +27,6 @@ from lcc_utils.pipeline.attention import explain
 from lcc_utils.pipeline.attention_gallery import gallery, pick
 from lcc_utils.pipeline.config import load_config
 from lcc_utils.pipeline.measured import add_table, has_part, published_files, read_measured
-from lcc_utils.pipeline.run import open_run
 from lcc_utils.pipeline.verify import load_results, verify
 from lcc_utils.report import figures
 from lcc_utils.report.table_markup import to_html
@@ -291,22 +289,6 @@ def test_a_gallery_takes_each_subject_once_and_classes_in_turn():
     assert pick(table, "surest", 0.5, 3)["cell_id"].tolist() == ["b", "d", "f"]
     assert pick(table, "least sure", 0.5, 2)["cell_id"].tolist() == ["c", "f"]
     assert pick(table, "wrong", 0.5, 6)["cell_id"].tolist() == ["c", "e"]
-
-
-@pytest.fixture(scope="module")
-def small_run(root, places, tmp_path_factory):
-    """A run of the study on few synthetic cells, its maps computed."""
-    settings = yaml.safe_load((root / "tests" / "tiny.yml").read_text())
-    settings["studies"] = {"attention": settings["studies"]["attention"]}
-    path = tmp_path_factory.mktemp("profile") / "maps.yml"
-    path.write_text(yaml.safe_dump(settings))
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("LCC_CACHE", "LCC_RUNS"):
-            patch.setenv(name, places[name])
-        run = open_run(str(path), run="maps")
-        run.compute("attention", progress=False)
-        explain(run, progress=False)
-        yield run
 
 
 @needs_tensorflow

@@ -9,10 +9,9 @@ from __future__ import annotations
 import colorsys
 import dataclasses
 import hashlib
-import os
 import subprocess
 import sys
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -394,16 +393,9 @@ def test_the_cpu_engine_refuses_what_is_not_a_batch_of_uint8_images():
         augment_on_cpu(square_cells(2), [1], policy="paper", seed=0, epoch=0)
 
 
-def run_python(*arguments: str, backend: str) -> subprocess.CompletedProcess:
-    root = Path(__file__).resolve().parents[1]
-    environment = {
-        **os.environ,
-        "KERAS_BACKEND": backend,
-        "JAX_PLATFORMS": "cpu",
-        "PYTHONPATH": str(root),
-    }
+def run_python(*arguments: str, env: dict[str, str]) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, *arguments], cwd=root, env=environment, capture_output=True, text=True
+        [sys.executable, *arguments], cwd=env["PYTHONPATH"], env=env, capture_output=True, text=True
     )
 
 
@@ -419,15 +411,29 @@ print(hashlib.sha256(changed.tobytes()).hexdigest())
 
 
 @pytest.mark.skipif(not ON_TENSORFLOW, reason="runs once, in the TensorFlow process")
-def test_another_process_changes_a_cell_alike_and_loads_imgaug_only_then():
+def test_another_process_changes_a_cell_alike_and_loads_imgaug_only_then(under_jax):
     images = square_cells(5, texture=20)
     here = augment_on_cpu(images, [40, 7, 1999, 0, 12], policy="comprehensive", seed=4, epoch=2)
-    there = run_python("-c", FRESH_PROCESS, backend="numpy")
+    there = run_python("-c", FRESH_PROCESS, env={**under_jax, "KERAS_BACKEND": "numpy"})
     assert there.returncode == 0, there.stderr
     assert there.stdout.split()[-1] == hashlib.sha256(here[2:4].tobytes()).hexdigest()
 
 
 # Few, since JAX compiles every operation of an eager layer.
+@pytest.mark.skipif(not ON_TENSORFLOW, reason="runs once, in the TensorFlow process")
+def test_threads_that_change_cells_at_once_do_not_disturb_each_other():
+    images = square_cells(24, texture=20)
+    parts = [range(start, start + 6) for start in range(0, 24, 6)]
+
+    def change(part: range) -> np.ndarray:
+        return augment_on_cpu(images[part], list(part), policy="comprehensive", seed=4, epoch=2)
+
+    alone = [change(part) for part in parts]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(change, parts))
+    assert np.array_equal(alone, together)
+
+
 UNDER_JAX = (
     "only_flagged or trains_inside or (all_black and stain and device) "
     "or (rotation_fills_its_range and not cpu)"
@@ -435,10 +441,10 @@ UNDER_JAX = (
 
 
 @pytest.mark.skipif(not ON_TENSORFLOW, reason="runs once, in the TensorFlow process")
-def test_the_layer_passes_tests_under_jax_too():
+def test_the_layer_passes_tests_under_jax_too(under_jax):
     pytest.importorskip("jax")
     done = run_python(
-        "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", UNDER_JAX, __file__, backend="jax"
+        "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", UNDER_JAX, __file__, env=under_jax
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
     assert "4 passed" in done.stdout, done.stdout[-500:]

@@ -7,11 +7,13 @@ import json
 import os
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from bench.check import compared
 from bench.check import main as check
-from bench.record import Goal, Record
+from bench.page import PAGE, page
+from bench.record import RESULTS, Goal, Record
 from bench.scale import Cost
 
 
@@ -77,6 +79,23 @@ def test_the_check_fails_when_a_ratio_is_worse(share, status, tmp_path):
 def test_the_check_says_when_there_is_nothing_to_compare(tmp_path):
     with pytest.raises(SystemExit, match="no kept measurement"):
         check(["data", "--against", str(tmp_path)])
+
+
+def test_the_page_shows_goals_and_tables_and_what_was_before(tmp_path):
+    for folder, value in ((tmp_path, 0.97), (tmp_path / "before", 0.8)):
+        record = Record("profile", {})
+        record.tables["One epoch"] = pd.DataFrame({"part": ["input | cache"], "seconds": [value]})
+        record.goal("network / epoch", value, 0.95, "higher")
+        record.finish(folder)
+    shown = page(tmp_path)
+    now, _, before = shown.partition("### The same before")
+    assert "| network / epoch | 0.97 | at least 0.95 | reached |" in now
+    assert "| input \\| cache | 0.8 |" in before
+    assert "0.8" not in now
+
+
+def test_the_page_of_the_book_is_made_of_the_kept_measurements():
+    assert PAGE.read_text(encoding="utf-8") == page(RESULTS)
 
 
 def test_iterations_are_not_divided_among_devices():

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,6 @@ import yaml
 from lcc_utils.errors import RequestError
 from lcc_utils.pipeline import executors
 from lcc_utils.pipeline.compute import Workers, compute
-from lcc_utils.pipeline.plan import make_plan
 from lcc_utils.pipeline.run import Run, open_run
 
 STUDY = {
@@ -42,7 +41,6 @@ STUDY = {
         }
     },
 }
-OPEN = "import sys; from lcc_utils.pipeline.run import open_run; run = open_run(sys.argv[1]); "
 
 
 @pytest.fixture(scope="module")
@@ -83,11 +81,50 @@ def files(run: Path) -> dict[str, bytes]:
     }
 
 
-def started(code: str, profile: Path | str, places: dict[str, str]) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-c", OPEN + code, str(profile)],
-        env=places, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+# Imports once; for each line it reads, a new process goes on with the run, and it says which.
+GOES_ON = """
+import os, signal, sys
+from lcc_utils.pipeline.run import open_run
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+for _ in sys.stdin:
+    child = os.fork()
+    if not child:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.setsid()
+        open_run(sys.argv[1], run="killed").compute(progress=False)
+        os._exit(0)
+    print(child, flush=True)
+"""
+
+
+@contextmanager
+def going_on(profile: Path, places: dict[str, str]):
+    """Give what starts a process, in a session of its own, that goes on with the run."""
+    nursery = subprocess.Popen(
+        [sys.executable, "-c", GOES_ON, str(profile)],
+        env=places, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
     )  # fmt: skip
+
+    def start() -> int:
+        nursery.stdin.write("go on\n")
+        nursery.stdin.flush()
+        return int(nursery.stdout.readline())
+
+    try:
+        yield start
+    finally:
+        nursery.stdin.close()
+        nursery.wait()
+        nursery.stdout.close()
+
+
+def runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 @pytest.fixture(scope="module")
@@ -109,24 +146,27 @@ def monkeypatch_module(places):
 
 
 def test_killed_at_ten_moments_and_resumed_the_files_are_the_same(whole, profile, places):
-    code = "run = open_run(sys.argv[1], run='killed'); run.compute(progress=False)"
     run = Path(places["LCC_RUNS"]) / "killed"
     moments = random.Random(11)
     counts = []
-    for _ in range(10):
-        before = len(list(run.glob("experiments/[!.]*")))
-        process = started(code, profile, places)
-        # At a random moment after this process has left something new.
-        while process.poll() is None and len(list(run.glob("experiments/[!.]*"))) == before:
+    with going_on(profile, places) as start:
+        for _ in range(10):
+            before = len(list(run.glob("experiments/[!.]*")))
+            process = start()
+            # At a random moment after this process has left something new.
+            while runs(process) and len(list(run.glob("experiments/[!.]*"))) == before:
+                time.sleep(0.01)
+            time.sleep(moments.uniform(0.0, 0.4))
+            with suppress(ProcessLookupError):
+                os.killpg(process, signal.SIGKILL)
+            while runs(process):
+                time.sleep(0.01)
+            counts.append(len(list(run.glob("experiments/[!.]*/experiment.json"))))
+        assert counts == sorted(counts)
+        assert counts[0] < 48
+        process = start()
+        while runs(process):
             time.sleep(0.01)
-        time.sleep(moments.uniform(0.0, 0.4))
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        counts.append(len(list(run.glob("experiments/[!.]*/experiment.json"))))
-    assert counts == sorted(counts)
-    assert counts[0] < 48
-    done = started(code, profile, places)
-    assert done.wait(timeout=600) == 0
     assert files(run) == whole
 
 
@@ -186,7 +226,8 @@ def test_on_dask_with_a_worker_killed_the_files_are_the_same(whole, profile, pla
     assert files(run.folder) == whole
 
 
-def test_without_a_scheduler_the_request_is_refused(profile, here):
+def test_without_a_scheduler_the_request_is_refused(profile, here, monkeypatch):
+    monkeypatch.setattr(executors, "ANSWERS_WITHIN", 1)
     address = f"tcp://127.0.0.1:{free_port()}"
     run = open_run(str(profile), run="alone")
     with pytest.raises(RequestError, match=f"no Dask scheduler at {address}"):
@@ -194,8 +235,7 @@ def test_without_a_scheduler_the_request_is_refused(profile, here):
 
 
 def planned(run: Run):
-    plan = make_plan(run.config, run.cells, run._digest)
-    return plan.experiments["monte_carlo"]
+    return run.plan.experiments["monte_carlo"]
 
 
 def test_an_experiment_that_kills_its_process_is_named_and_the_rest_goes_on(

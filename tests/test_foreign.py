@@ -423,23 +423,6 @@ def test_calls_and_detection_by_hand():
 # A run and the command
 
 
-@pytest.fixture(scope="module")
-def small_run(root, places, tmp_path_factory):
-    """A run of the study on few synthetic cells, compared with what it brings along."""
-    settings = yaml.safe_load((root / "tests" / "tiny.yml").read_text())
-    study = settings["studies"]["robustness"]
-    settings["studies"] = {"robustness": {key: study[key] for key in ("splits", "variants")}}
-    path = tmp_path_factory.mktemp("profile") / "elsewhere.yml"
-    path.write_text(yaml.safe_dump(settings))
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("LCC_CACHE", "LCC_RUNS"):
-            patch.setenv(name, places[name])
-        run = open_run(str(path), run="elsewhere")
-        run.compute("robustness", progress=False)
-        compare(run, progress=False)
-        yield run
-
-
 def test_a_synthetic_run_shows_sets_without_being_asked(small_run):
     cells, results = load_results(small_run.folder)
     for name in NAMES:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -27,7 +25,9 @@ from lcc_utils.pipeline.model_files import (
     load_model_dir,
     write_model_dir,
 )
+from lcc_utils.pipeline.model_making import make_model
 from lcc_utils.pipeline.predict import COLUMNS, predict
+from lcc_utils.pipeline.run import open_run
 from lcc_utils.pipeline.store import record_digest
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -385,7 +385,9 @@ def test_networks_of_this_package_pass(name, tmp_path):
     inspect_archive(path)
 
 
-def test_a_model_is_made_from_a_run(tmp_path, root, lcc, places):
+def test_a_model_is_made_from_a_run(tmp_path, places, monkeypatch, capsys):
+    for name in ("LCC_CACHE", "LCC_RUNS"):
+        monkeypatch.setenv(name, places[name])
     profile = tmp_path / "small.yml"
     profile.write_text(
         "dataset: {source: synthetic, phases: [train], cells: 160, seed: 7}\n"
@@ -394,16 +396,9 @@ def test_a_model_is_made_from_a_run(tmp_path, root, lcc, places):
         "    splits: [{protocol: kfold, folds: 3, validation_share: 0.3}]\n"
         "    variants: {small network: {}, area: {model.backbone: cell_area}}\n"
     )
-    code = (
-        "import sys; from pathlib import Path; from lcc_utils.pipeline.run import open_run\n"
-        "from lcc_utils.pipeline.model_making import make_model\n"
-        "run = open_run(sys.argv[1], run='own'); run.compute(progress=False)\n"
-        "print(make_model(run.folder, Path(sys.argv[2])).model_dump_json())\n"
-    )
-    command = [sys.executable, "-c", code, str(profile), str(tmp_path / "made")]
-    done = subprocess.run(command, env=places, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    record = json.loads(done.stdout.splitlines()[-1])
+    run = open_run(str(profile), run="own")
+    run.compute(progress=False)
+    record = json.loads(make_model(run.folder, tmp_path / "made").model_dump_json())
     assert record["training"]["dataset"].startswith("synthetic cells")
     measured = {own["name"]: own for own in record["measured"]}
     assert {"AUC", "weighted F1", "accuracy outside the band"} <= measured.keys()
@@ -411,12 +406,10 @@ def test_a_model_is_made_from_a_run(tmp_path, root, lcc, places):
     card = (tmp_path / "made" / "card.md").read_text()
     assert card.index("Research use only") < card.index("Limitations") < card.index("AUC")
     assert load_model_dir(tmp_path / "made").record.novelty.distance > 0
-    refused = lcc("model", "own", "--variant", "area", "--out", str(tmp_path / "no"))
-    assert refused.returncode == 2
-    assert "it has small network" in refused.stderr
-    taken = lcc("model", "own", "--out", str(tmp_path / "made"))
-    assert taken.returncode == 2
-    assert "exists" in taken.stderr
+    assert main(["model", "own", "--variant", "area", "--out", str(tmp_path / "no")]) == 2
+    assert "it has small network" in capsys.readouterr().err
+    assert main(["model", "own", "--out", str(tmp_path / "made")]) == 2
+    assert "exists" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium on the PATH")

@@ -427,6 +427,9 @@ def test_a_figure_is_the_same_svg_each_time_and_its_alt_text_reaches_the_page(re
     assert figures.to_svg(first) == figures.to_svg(second)
     assert "dc:date" not in figures.to_svg(first)
     assert 'alt="Confusion of test cells' in figures.figure_html(first)
+    for draw in (figures.roc, figures.learning_curves):
+        figure = draw(results["training"], data_label=LABEL)
+        assert figures.to_svg(figure) == figures.to_svg(figure)
 
 
 def test_the_duplicate_histograms_sentence_counts_the_pairs():

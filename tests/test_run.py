@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -10,18 +11,23 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
 import pandas as pd
 import pytest
+import yaml
 
 from lcc_utils.cli import main
+from lcc_utils.data.images import PixelCache
 from lcc_utils.data.splits import LEAKY
 from lcc_utils.errors import RequestError
-from lcc_utils.pipeline.store import record_digest
+from lcc_utils.pipeline import notebooks
+from lcc_utils.pipeline.store import read_json, record_digest
 from lcc_utils.pipeline.verify import verify
-from lcc_utils.report.tables import TABLES
+from lcc_utils.report.tables import NONE, TABLES
 
 TINY = "tests/tiny.yml"
 
@@ -107,9 +113,72 @@ def test_verify_recomputes_everything(tiny_run):
     assert found.cells_shown > 100
 
 
+# Studies of a smaller run, and the chapters that show them. Networks come last: some are trained
+# after the kill.
+FEW, CHAPTERS = ("baselines", "training"), "01,02"
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """A run that was killed and resumed.
+
+    Attributes
+    ----------
+    folder
+        Where it lies.
+    kept
+        What was finished at the kill, with its times of change.
+    refused, done
+        What the command returned without ``--resume``, and with it.
+    """
+
+    folder: Path
+    kept: dict[Path, int]
+    refused: int
+    done: int
+
+
+@pytest.fixture(scope="module")
+def here(places, root):
+    """The environment of the runs in this process, which the command may change."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("LCC_CACHE", "LCC_RUNS", "PYTHONPATH"):
+            patch.setenv(name, places[name])
+        for name in ("LCC_JOBS", "LCC_DASK", "LCC_DEADLINE"):
+            patch.setenv(name, "")
+            patch.delenv(name)
+        patch.chdir(root)
+        yield patch
+
+
+@pytest.fixture(scope="module")
+def resumed(tiny_run, places, here, root, tmp_path_factory) -> Resumed:
+    """Few of the finished run's studies, killed once some experiments were there, and resumed."""
+    settings = yaml.safe_load((root / TINY).read_text())
+    settings["studies"] = {name: settings["studies"][name] for name in FEW}
+    profile = tmp_path_factory.mktemp("few") / "few.yml"
+    profile.write_text(yaml.safe_dump(settings, sort_keys=False))
+    arguments = ["run", str(profile), "--run", "few"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lcc_utils.cli", *arguments], env=places,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    run = tiny_run.parent / "few"
+    while process.poll() is None and len(list(run.glob("experiments/[0-9a-f]*"))) < 3:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    kept = {path: path.stat().st_mtime_ns for path in run.glob("experiments/*/experiment.json")}
+    refused = main(arguments)
+    every = notebooks.chapters
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(notebooks, "chapters", lambda only=None: every(only or CHAPTERS))
+        return Resumed(run, kept, refused, main([*arguments, "--resume"]))
+
+
 @pytest.fixture
-def copied(tiny_run, tmp_path) -> Path:
-    return Path(shutil.copytree(tiny_run, tmp_path / "copy"))
+def copied(resumed, tmp_path) -> Path:
+    return Path(shutil.copytree(resumed.folder, tmp_path / "copy"))
 
 
 def one(run: Path, pattern: str) -> Path:
@@ -170,12 +239,12 @@ def test_verify_loads_neither_images_nor_a_framework(copied, places):
 
 
 @pytest.fixture(scope="module")
-def late(tiny_run, lcc, root, tmp_path_factory) -> tuple[Path, str]:
-    """A copy of a run that had no time for any experiment, and what the command said."""
-    done = lcc("run", str(root / TINY), "--run", "late", "--minutes", "0")
-    assert done.returncode == 0, done.stderr[-2000:]
-    copy = tmp_path_factory.mktemp("late") / "run"
-    return Path(shutil.copytree(tiny_run.parent / "late", copy)), done.stdout
+def late(tiny_run, here) -> tuple[Path, str]:
+    """A run that had no time for any experiment, and what the command said."""
+    said = io.StringIO()
+    with redirect_stdout(said):
+        assert main(["run", TINY, "--run", "late", "--minutes", "0"]) == 0
+    return tiny_run.parent / "late", said.getvalue()
 
 
 def test_a_run_without_time_makes_pages_that_say_what_is_missing(tiny_run, late):
@@ -196,33 +265,28 @@ def test_a_run_without_time_makes_pages_that_say_what_is_missing(tiny_run, late)
         assert (progress["not_run"] == (1 - done) * progress["planned"]).all()
 
 
-def test_a_run_killed_and_resumed_gives_the_same_files(tiny_run, late, places, root):
-    """The run that had no time is gone on with, killed, and completed."""
-    command = [sys.executable, "-m", "lcc_utils.cli", "run", TINY, "--run", "late"]
-    process = subprocess.Popen(
-        [*command, "--resume"], cwd=root, env=places, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
-    run = tiny_run.parent / "late"
-    # Killed once some experiments are done and others are not.
-    while process.poll() is None and len(list(run.glob("experiments/[0-9a-f]*"))) < 3:
-        time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    kept = {path: path.stat().st_mtime_ns for path in run.glob("experiments/*/experiment.json")}
-    assert 3 <= len(kept) < len(keys(run))
-    refused = subprocess.run(
-        command, cwd=root, env=places, capture_output=True, text=True, check=False
-    )
-    assert refused.returncode == 2
-    assert "--resume" in refused.stderr
-    done = subprocess.run(
-        [*command, "--resume"], cwd=root, env=places, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert {path: path.stat().st_mtime_ns for path in kept} == kept
-    assert "missing" not in done.stdout
-    assert fingerprint(run) == fingerprint(tiny_run)
+def test_a_run_killed_and_resumed_gives_the_same_files(tiny_run, resumed):
+    """Those of the finished run, where both have the experiments and the tables made of them."""
+    run = resumed.folder
+    assert 3 <= len(resumed.kept) < len(keys(run))
+    assert (resumed.refused, resumed.done) == (2, 0)
+    assert {path.name for path in (run / "experiments").iterdir()} == keys(run)
+    assert read_json(run / "run.json")["finished"] is not None
+    assert {path: path.stat().st_mtime_ns for path in resumed.kept} == resumed.kept
+    have = {*FEW, *NONE}
+    tables = {path.stem for path in (run / "tables").glob("*.csv")}
+    tables = {name for name in tables if TABLES[name].studies and {*TABLES[name].studies} <= have}
+    assert {"training", "baselines", "cells"} <= tables
+    names = {f"tables/{name}.csv" for name in tables}
+    for key in keys(run):
+        folder = f"experiments/{key}"
+        names |= {f"{folder}/predictions.csv", f"{folder}/history.csv"}
+        # The study that an experiment is trained for is the last that has it.
+        place = {"study": "", "variant": "", "digest": ""}
+        records = [read_json(own / folder / "experiment.json") | place for own in (run, tiny_run)]
+        assert records[0] == records[1]
+    found, whole = fingerprint(run), fingerprint(tiny_run)
+    assert {name: found[name] for name in names} == {name: whole[name] for name in names}
 
 
 def test_a_notebook_by_papermill_finds_what_was_computed(tiny_run, places, root, tmp_path):
@@ -301,11 +365,12 @@ def test_missing_weights_are_named_before_any_pixel_is_decoded(
     monkeypatch.setattr(keras.applications, "EfficientNetV2B0", offline)
     monkeypatch.setenv("LCC_CACHE", places["LCC_CACHE"])
     monkeypatch.setenv("LCC_RUNS", str(tmp_path))
-    before = sorted(Path(places["LCC_CACHE"]).glob("pixels-*"))
+    decoded = []
+    monkeypatch.setattr(PixelCache, "_build", lambda *arguments: decoded.append(arguments))
     changes = ["-p", "model.backbone=efficientnetv2-b0", "-p", "model.weights=imagenet"]
     assert main(["run", str(root / TINY), "-p", "pixels.size=40", *changes]) == 2
     assert "efficientnetv2-b0_notop.h5" in capsys.readouterr().err
-    assert sorted(Path(places["LCC_CACHE"]).glob("pixels-*")) == before
+    assert decoded == []
 
 
 def test_a_run_of_another_form_is_refused(tiny_run, tmp_path):
@@ -328,8 +393,6 @@ def test_an_unfinished_run_is_not_published(lcc, tiny_run):
 
 
 def test_a_misspelt_notebook_parameter_is_refused_before_anything_runs(tiny_run, monkeypatch):
-    from lcc_utils.pipeline import notebooks
-
     started = []
     monkeypatch.setattr(notebooks.papermill, "execute_notebook", lambda *a, **k: started.append(a))
     fake = type("Run", (), {"folder": tiny_run.parent / "other"})()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 
@@ -502,10 +501,9 @@ print("steps", len(fitted.history))
 
 
 @pytest.mark.jax
-def test_model_loss_and_train_step_run_under_jax(root):
-    environment = {**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(root)}
+def test_model_loss_and_train_step_run_under_jax(under_jax):
     done = subprocess.run(
-        [sys.executable, "-c", JAX], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", JAX], env=under_jax, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.split() == ["steps", "2"]

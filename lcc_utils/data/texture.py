@@ -36,7 +36,8 @@ _FLAT = 0.5
 _SHIFT = 12
 _OVERLAP = 0.8
 _FFT = 144
-_BLOCK = 1024
+# Distances that are held at a time, however many pictures there are.
+_AT_ONCE = 2**22
 _THUMB = 16
 
 
@@ -209,8 +210,9 @@ def _neighbours(points: np.ndarray, codes: np.ndarray, count: int) -> set[tuple[
     squares = np.einsum("ij,ij->i", points, points)
     pairs: set[tuple[int, int]] = set()
     count = min(count, len(points))
-    for start in range(0, len(points), _BLOCK):
-        block = slice(start, start + _BLOCK)
+    rows = max(1, _AT_ONCE // len(points))
+    for start in range(0, len(points), rows):
+        block = slice(start, start + rows)
         apart = squares[block, None] + squares - 2 * points[block] @ points.T
         apart[codes[block, None] == codes] = np.inf
         best = np.argpartition(apart, count - 1, axis=1)[:, :count]

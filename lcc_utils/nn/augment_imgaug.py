@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +24,9 @@ from skimage.color import hed_from_rgb, rgb_from_hed
 
 if TYPE_CHECKING:
     from lcc_utils.nn.augment import Policy
+
+# An augmenter is seeded and then draws: no other thread may come between.
+_ONE_AT_A_TIME = Lock()
 
 
 def augment(
@@ -71,8 +75,9 @@ def augment(
 def _apply(augmenter: iaa.Augmenter | None, image: np.ndarray, entropy: int) -> np.ndarray:
     if augmenter is None:
         return image
-    augmenter.seed_(int(entropy))
-    return augmenter.augment_image(image)
+    with _ONE_AT_A_TIME:
+        augmenter.seed_(int(entropy))
+        return augmenter.augment_image(image)
 
 
 @lru_cache(maxsize=16)

@@ -11,6 +11,10 @@ from lcc_utils.errors import RequestError
 from lcc_utils.nn.augment import augment_on_cpu
 from lcc_utils.nn.settings import Augmentation
 
+# Batches are made by threads while the device works. With one, Keras leaves them to tf.data, whose
+# tuning can hold the end of an epoch back by as long again as the epoch took.
+_AHEAD = {"workers": 2, "max_queue_size": 4}
+
 
 class TrainingBatches(keras.utils.PyDataset):
     """Shuffled batches of full size, with classes and subjects as often as asked for.
@@ -60,7 +64,7 @@ class TrainingBatches(keras.utils.PyDataset):
         steps: int | None = None,
         subjects: np.ndarray | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(**_AHEAD)
         if sampling == "subject" and subjects is None:
             raise RequestError(
                 "training.sampling is subject, but the subjects of the training cells are not "
@@ -127,7 +131,7 @@ class PredictionBatches(keras.utils.PyDataset):
     """
 
     def __init__(self, pixels: np.ndarray, rows: np.ndarray, batch: int, view: int = 0) -> None:
-        super().__init__()
+        super().__init__(**_AHEAD)
         self._pixels, self._rows, self._batch, self._view = pixels, rows, batch, view
 
     def __len__(self) -> int:

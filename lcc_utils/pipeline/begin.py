@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import lcc_utils
 from lcc_utils.errors import DataError, RequestError
 from lcc_utils.pipeline import provenance
 from lcc_utils.pipeline.config import RunConfig
-from lcc_utils.pipeline.plan import make_plan
+from lcc_utils.pipeline.plan import Plan
 from lcc_utils.pipeline.store import SCHEMA, read_json, write_cells, write_json
 
 __all__ = ["REPOSITORY", "begin"]
@@ -28,6 +29,7 @@ def begin(
     cells: pd.DataFrame,
     digest: str,
     overrides: dict[str, Any],
+    plan: Callable[[], Plan],
 ) -> dict[str, Any]:
     """Write ``cells.csv`` and ``run.json`` of a run, if it is new, and return the latter's content.
 
@@ -43,6 +45,8 @@ def begin(
         The data digest of the cells.
     overrides
         The settings that were given beside the profile.
+    plan
+        Gives the plan; only a new run asks for it.
 
     Raises
     ------
@@ -53,7 +57,7 @@ def begin(
     """
     path = folder / "run.json"
     if not path.exists():
-        record = _record(folder.name, config, cells, digest, overrides)
+        record = _record(folder.name, config, cells, digest, overrides, plan())
         _need_space(folder)
         write_cells(folder / "cells.csv", cells)
         write_json(path, record)
@@ -68,9 +72,13 @@ def begin(
 
 
 def _record(
-    name: str, config: RunConfig, cells: pd.DataFrame, digest: str, overrides: dict[str, Any]
+    name: str,
+    config: RunConfig,
+    cells: pd.DataFrame,
+    digest: str,
+    overrides: dict[str, Any],
+    plan: Plan,
 ) -> dict[str, Any]:
-    plan = make_plan(config, cells, digest)
     return {
         "schema": SCHEMA,
         "run": name,

@@ -19,6 +19,8 @@ from lcc_utils.pipeline.plan import Experiment
 
 # How long to wait for a Dask cluster without any worker, seconds.
 PATIENCE = 120.0
+# How long a Dask scheduler may take to answer, seconds.
+ANSWERS_WITHIN = 10.0
 
 _LOST = (
     "Its worker was lost every time, perhaps for want of memory; use fewer jobs, or lower "
@@ -142,7 +144,7 @@ def _client(address: str):
     import distributed
 
     try:
-        return distributed.Client(address, timeout=10, set_as_default=False)
+        return distributed.Client(address, timeout=ANSWERS_WITHIN, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise RequestError(
             f"There is no Dask scheduler at {address} ({error}). Start one with `dask scheduler` "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from lcc_utils.pipeline.gather import (
 )
 from lcc_utils.pipeline.learners import prepare, require_weights
 from lcc_utils.pipeline.measured import GROUPS, read_measured
-from lcc_utils.pipeline.plan import Experiment, make_plan
+from lcc_utils.pipeline.plan import Experiment, Plan, make_plan
 from lcc_utils.pipeline.store import (
     csv_text,
     read_json,
@@ -109,8 +110,13 @@ class Run:
         self._digest = digest
         self._read: dict[str, Result] = {}
         self._tables: dict[str, tuple[list, pd.DataFrame]] = {}
-        record = begin(self.folder, config, cells, digest, overrides)
+        record = begin(self.folder, config, cells, digest, overrides, lambda: self.plan)
         self.planned, self.refused = read_plan(record)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """Every experiment with its split, as this version of the package plans the run."""
+        return make_plan(self.config, self.cells, self._digest)
 
     @property
     def data_label(self) -> str:
@@ -228,14 +234,14 @@ class Run:
 
         Weights are asked for and caches filled here, before any process needs them.
         """
-        plan = make_plan(self.config, self.cells, self._digest)
-        found = {e.key: e for own in plan.experiments.values() for e in reversed(own)}
+        experiments = self.plan.experiments.values()
+        found = {e.key: e for own in experiments for e in reversed(own)}
         if unknown := keys - found.keys():
             raise RequestError(
                 f"Run {self.name} was planned by another version of this package "
                 f"({len(unknown)} experiments differ). Begin another run with --run NAME."
             )
-        order = [e for own in plan.experiments.values() for e in own if found[e.key] is e]
+        order = [e for own in experiments for e in own if found[e.key] is e]
         chosen = [experiment for experiment in order if experiment.key in keys]
         require_weights(experiment.settings for experiment in chosen)
         if workers.jobs > 1 or workers.dask:
@@ -246,7 +252,7 @@ class Run:
 
 def finished(run: Run, study: str) -> list[tuple[Experiment, Result]]:
     """Return the experiments of a study's first split that have a result, in the plan's order."""
-    planned = make_plan(run.config, run.cells, cnmc.data_digest(run.cells)).experiments[study]
+    planned = run.plan.experiments[study]
     found = {result.key: result for result in run.gather(study)[study]}
     own = [one for one in planned if one.split.digest == planned[0].split.digest]
     return [(one, found[one.key]) for one in own if one.key in found]

@@ -36,12 +36,12 @@ def show_figure(run: Run, name: str, figure: Figure, pixels: bool = False) -> No
         Whether it shows pixels of cells. Those of real cells stay out of the published
         edition, and the output is marked for that.
     """
-    mark = {"figure": name}
+    mark, svg = {"figure": name}, to_svg(figure)
     if pixels:
         mark["pixels"] = "synthetic" if run.cells.attrs["dataset"] == "synthetic" else "real"
     else:
-        write_atomic(run.folder / "figures" / f"{name}.svg", to_svg(figure))
-    display(HTML(figure_html(figure)), metadata={"lcc": mark})
+        write_atomic(run.folder / "figures" / f"{name}.svg", svg)
+    display(HTML(figure_html(figure, svg)), metadata={"lcc": mark})
 
 
 def show_interactive(run: Run, name: str, figure: Figure, spec: Mapping) -> None:

@@ -113,17 +113,24 @@ def alt_text(figure: Figure) -> str:
 
 
 def to_svg(figure: Figure) -> str:
-    """Return a figure as SVG text, the same bytes for the same figure: no date, fixed ids."""
+    """Return a figure as SVG text, the same bytes for the same figure: no date, fixed ids.
+
+    The layout stays as this leaves it: made again, it would move the axes a little each time.
+    """
     buffer = io.StringIO()
     with matplotlib.rc_context():
         matplotlib.rcParams.update(_DEFAULTS)
         figure.savefig(buffer, format="svg", metadata={"Date": None})
+    figure.set_layout_engine("none")
     return buffer.getvalue()
 
 
-def figure_html(figure: Figure) -> str:
-    """Return a figure as an ``img`` with its alt text, the SVG inside, as wide as the page lets."""
-    data = base64.b64encode(to_svg(figure).encode()).decode()
+def figure_html(figure: Figure, svg: str | None = None) -> str:
+    """Return a figure as an ``img`` with its alt text, the SVG inside, as wide as the page lets.
+
+    Whoever has its SVG text from :func:`to_svg` can give it, so that it is not drawn again.
+    """
+    data = base64.b64encode((svg or to_svg(figure)).encode()).decode()
     alt = html.escape(alt_text(figure), quote=True)
     return (
         f'<img class="lcc-figure" alt="{alt}" style="width:100%;max-width:{WIDTH * 1.25:.1f}in" '
