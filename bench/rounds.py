@@ -83,11 +83,12 @@ def alternate(
 ) -> dict[str, list[dict[str, Any]]]:
     """Let everyone work in turn, so many rounds, after two that are not counted.
 
-    The first compiles; the second is the first whose pace says how much fits a turn.
+    The first compiles; the second is the first whose pace says how much fits a turn. Every other
+    round goes backwards, so that nobody always comes after the same one.
     """
     measured: dict[str, list[dict[str, Any]]] = {what: [] for what, _ in turns}
     for number in range(-1, rounds + 1):
-        for what, participant in turns:
+        for what, participant in turns if number % 2 else reversed(turns):
             found = participant.work(what, seconds)
             if number > 0:
                 measured[what].append(found)

@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # What a model stands
+# # What a model withstands
 #
 # A model is tested on cells from one laboratory, one microscope and one way to cut cells out, with labels that
 # count as true. Here each of these is taken away. Images of test cells are changed, and labels of training cells

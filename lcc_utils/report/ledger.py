@@ -24,7 +24,7 @@ CHAPTERS = {
     "02_training": "Training and testing",
     "03_ablation": "What each part is worth",
     "04_monte_carlo": "Random splits",
-    "07_robustness": "What a model stands",
+    "07_robustness": "What a model withstands",
     "08_efficiency": "What a model costs",
     "09_claims": "This page",
     "10_steps": "From an honest score",
