@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+import threading
+
 import keras
 import numpy as np
 import pytest
@@ -58,8 +61,6 @@ def test_pixels_are_scaled_once():
 
 
 def test_seed_decides_the_weights_and_leaves_pythons_own_state_alone():
-    import random
-
     random.seed(5)
     expected = random.random()
     random.seed(5)
@@ -71,6 +72,24 @@ def test_seed_decides_the_weights_and_leaves_pythons_own_state_alone():
         np.testing.assert_array_equal(a, b)
     kernels = [model.get_layer("conv_1").get_weights()[0] for model in (first, other)]
     assert not np.array_equal(*kernels)
+
+
+def test_another_thread_that_draws_at_random_does_not_change_the_weights():
+    alone = build_classifier("small_cnn", 32, weights="none", seed=4).get_weights()
+    over = threading.Event()
+
+    def draw() -> None:
+        while not over.is_set():
+            random.random()
+
+    other = threading.Thread(target=draw)
+    other.start()
+    try:
+        beside = build_classifier("small_cnn", 32, weights="none", seed=4).get_weights()
+    finally:
+        over.set()
+        other.join()
+    assert all(np.array_equal(a, b) for a, b in zip(alone, beside, strict=True))
 
 
 def test_half_precision_keeps_the_output_in_float32():

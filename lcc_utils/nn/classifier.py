@@ -8,10 +8,12 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 import keras
 from keras.applications import imagenet_utils
+from keras.src.random import seed_generator
 
 from lcc_utils.errors import RequestError
 from lcc_utils.nn.backbones import Backbone, backbone
@@ -21,6 +23,8 @@ CLASSES = ("HEM", "ALL")
 SCRATCH_MOMENTUM = 0.9
 # Every layer with weights that does not belong to the backbone.
 HEAD = ("attention", "fc_1", "fc_1_norm", "fc_2", "fc_2_norm", "logits")
+# Models are seeded, and so built, one after the other.
+_ONE_AT_A_TIME = RLock()
 
 
 def build_classifier(
@@ -117,17 +121,19 @@ def weights_path(name: str) -> Path:
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """Seed what Keras draws the seeds of layers from, and put it back afterwards.
+    """Give Keras a source of its own to draw the seeds of layers from.
 
     ``keras.utils.set_random_seed`` would do, but on TensorFlow it also discards every
-    compiled kernel of the process, which costs half a minute for a large network.
+    compiled kernel of the process, which costs half a minute for a large network. To seed
+    Python's random would not: other threads, such as those of Dask, draw from it meanwhile.
     """
-    before = random.getstate()
-    random.seed(seed)
-    try:
-        yield
-    finally:
-        random.setstate(before)
+    with _ONE_AT_A_TIME:
+        before = seed_generator.python_random
+        seed_generator.python_random = random.Random(seed)
+        try:
+            yield
+        finally:
+            seed_generator.python_random = before
 
 
 @contextmanager
