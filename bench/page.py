@@ -26,6 +26,7 @@ from these numbers unless a section names one. Goals in seconds are stated for t
 """
 _WHAT = {
     "training": "Training throughput",
+    "training_384": "The peer also at the size that the paper states",
     "training_backends": "The same on other backends",
     "training_b3": "The paper's network at a larger size",
     "profile": "One epoch, part by part",
