@@ -36,7 +36,7 @@ __all__ = [
 ONE_PAIR = 0.65
 TWO_PAIRS = 0.5
 NEIGHBOURS = 2
-_VERSION = 1
+_VERSION = 2
 _NOTED = [("H2", "H7", "texture", 0, float("nan"))]
 _PAIR_COLUMNS = ["cell_a", "cell_b", "kind", "distance", "correlation", "confirmed"]
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
+from joblib import Parallel, delayed
 from scipy import fft
 from tqdm import tqdm
 
@@ -39,6 +40,8 @@ _FFT = 144
 # Distances that are held at a time, however many pictures there are.
 _AT_ONCE = 2**22
 _THUMB = 16
+# Pairs that a process compares at a time.
+_PART = 1000
 
 
 def pictures(
@@ -126,39 +129,49 @@ def correlations(
         float64 ``(len(pairs),)``, at most 1; -1 where masks never overlap enough or a cell has no
         texture there (a deviation below half a grey level).
     """
+    parts = [pairs[start : start + _PART] for start in range(0, len(pairs), _PART)]
+    with tqdm(total=len(pairs), desc="comparing", disable=not progress) as bar:
+        found = []
+        # Threads wait for each other here; processes do not, but take a second to start.
+        jobs = -1 if len(parts) > 1 else 1
+        for strength in Parallel(jobs, return_as="generator")(
+            delayed(_strengths)(images, part) for part in parts
+        ):
+            found += strength
+            bar.update(len(strength))
+    return np.array(found, float)
+
+
+def _strengths(images: np.ndarray, pairs: Sequence[tuple[int, int]]) -> list[float]:
+    """Correlate some pairs, the spectra of pictures kept while they may be wanted again."""
+    shift = np.flatnonzero(np.abs(np.fft.fftfreq(_FFT, 1 / _FFT)) <= _SHIFT)
+    # Memory taken anew for every pair would cost more time than what is done in it.
+    products = np.empty((4, _FFT, _FFT // 2 + 1), np.complex64)
 
     @lru_cache(maxsize=1000)
-    def spectra(i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    def spectra(i: int) -> tuple[np.ndarray, float]:
         texture, mask = _high_pass(images[i])
         stack = np.stack([texture, mask, texture * texture])
-        spectrum = fft.rfft2(stack, (_FFT, _FFT)).astype(np.complex64)
-        return spectrum[0], spectrum[1], spectrum[2], float(mask.sum())
+        return fft.rfft2(stack, (_FFT, _FFT)), float(mask.sum())
 
-    shift = np.abs(np.fft.fftfreq(_FFT, 1 / _FFT)) <= _SHIFT
-    window = np.ix_(shift, shift)
-
-    def one(pair: tuple[int, int]) -> float:
-        a, mask_a, square_a, size_a = spectra(pair[0])
-        b, mask_b, square_b, size_b = spectra(pair[1])
-        products = np.stack(
-            [
-                a.conj() * b,
-                mask_a.conj() * mask_b,
-                square_a.conj() * mask_b,
-                mask_a.conj() * square_b,
-            ]
-        )
-        product, overlap, of_a, of_b = (x[window] for x in fft.irfft2(products, (_FFT, _FFT)))
+    def one(i: int, j: int) -> float:
+        (a, size_a), (b, size_b) = spectra(i), spectra(j)
+        conjugate = a.conj()
+        for of_a, of_b, out in zip((0, 1, 2, 1), (0, 1, 1, 2), products, strict=True):
+            np.multiply(conjugate[of_a], b[of_b], out=out)
+        # Of the inverse transform, only the shifts that count.
+        rows = fft.ifft(products, axis=1)[:, shift]
+        product, overlap, energy_a, energy_b = fft.irfft(rows, _FFT, axis=2)[:, :, shift]
+        # Pixels are counted in whole numbers; the transform leaves a trace of noise.
+        overlap = np.rint(overlap)
         enough = overlap >= max(1.0, _OVERLAP * min(size_a, size_b))
-        enough &= of_a * of_b > (_FLAT**2 * overlap) ** 2
+        enough &= energy_a * energy_b > (_FLAT**2 * overlap) ** 2
         if not enough.any():
             return -1.0
-        energy = np.sqrt(np.maximum(of_a * of_b, 1e-3))
+        energy = np.sqrt(np.maximum(energy_a * energy_b, 1e-3))
         return min(1.0, float((product / energy)[enough].max()))
 
-    with ThreadPoolExecutor() as pool:
-        bar = tqdm(pool.map(one, pairs), total=len(pairs), desc="comparing", disable=not progress)
-        return np.fromiter(bar, float, len(pairs))
+    return [one(i, j) for i, j in pairs]
 
 
 def _fill(path: Path, files: list[str], progress: bool) -> None:
