@@ -12,7 +12,7 @@ import os
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -40,8 +40,9 @@ _FFT = 144
 # Distances that are held at a time, however many pictures there are.
 _AT_ONCE = 2**22
 _THUMB = 16
-# Pairs that a process compares at a time.
-_PART = 1000
+# Pairs that are compared at a time, their spectra in memory; and so many that processes pay.
+_PART = 250
+_MANY = 4000
 
 
 def pictures(
@@ -132,8 +133,8 @@ def correlations(
     parts = [pairs[start : start + _PART] for start in range(0, len(pairs), _PART)]
     with tqdm(total=len(pairs), desc="comparing", disable=not progress) as bar:
         found = []
-        # Threads wait for each other here; processes do not, but take a second to start.
-        jobs = -1 if len(parts) > 1 else 1
+        # Threads wait for each other here; processes do not, but take a second or two to start.
+        jobs = -1 if len(pairs) >= _MANY else 1
         for strength in Parallel(jobs, return_as="generator")(
             delayed(_strengths)(images, part) for part in parts
         ):
@@ -143,12 +144,12 @@ def correlations(
 
 
 def _strengths(images: np.ndarray, pairs: Sequence[tuple[int, int]]) -> list[float]:
-    """Correlate some pairs, the spectra of pictures kept while they may be wanted again."""
+    """Correlate some pairs; the spectrum of each picture is computed once."""
     shift = np.flatnonzero(np.abs(np.fft.fftfreq(_FFT, 1 / _FFT)) <= _SHIFT)
     # Memory taken anew for every pair would cost more time than what is done in it.
     products = np.empty((4, _FFT, _FFT // 2 + 1), np.complex64)
 
-    @lru_cache(maxsize=1000)
+    @cache
     def spectra(i: int) -> tuple[np.ndarray, float]:
         texture, mask = _high_pass(images[i])
         stack = np.stack([texture, mask, texture * texture])
