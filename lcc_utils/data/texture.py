@@ -135,15 +135,23 @@ def correlations(
         found = []
         # Threads wait for each other here; processes do not, but take a second or two to start.
         jobs = -1 if len(pairs) >= _MANY else 1
-        for strength in Parallel(jobs, return_as="generator")(
-            delayed(_strengths)(images, part) for part in parts
+        for strength in Parallel(jobs, return_as="generator", max_nbytes=None)(
+            delayed(_strengths)(*_own(images, part)) for part in parts
         ):
             found += strength
             bar.update(len(strength))
     return np.array(found, float)
 
 
-def _strengths(images: np.ndarray, pairs: Sequence[tuple[int, int]]) -> list[float]:
+def _own(
+    images: np.ndarray, pairs: Sequence[tuple[int, int]]
+) -> tuple[np.ndarray, list[list[int]]]:
+    """Return the pictures of some pairs alone, and the pairs by their places among these."""
+    rows, places = np.unique(np.asarray(pairs), return_inverse=True)
+    return images[rows], places.reshape(-1, 2).tolist()
+
+
+def _strengths(images: np.ndarray, pairs: list[list[int]]) -> list[float]:
     """Correlate some pairs; the spectrum of each picture is computed once."""
     shift = np.flatnonzero(np.abs(np.fft.fftfreq(_FFT, 1 / _FFT)) <= _SHIFT)
     # Memory taken anew for every pair would cost more time than what is done in it.
