@@ -20,7 +20,7 @@ step() {
   echo "== bench.$name $* took $((SECONDS - begun)) s"
 }
 
-step training --engine keras imgaug --rounds 3 --seconds 5 --peer-sizes same
+step training --engine keras imgaug --rounds 7 --seconds 8 --peer-sizes same
 step training --as training_384 --engine keras imgaug --rounds 4 --seconds 8
 [[ -z $LCC_TORCH_PYTHON ]] || step training --as training_backends --backend jax torch \
   --no-peer --rounds 3 --seconds 8

@@ -77,8 +77,9 @@ def _section(folder: Path, name: str) -> str:
 def _measured_on(found: dict[str, Any]) -> str:
     hardware, versions = found["hardware"], found["versions"]
     frameworks = [f"{n} {versions[n]}" for n in ("keras", "tensorflow") if versions.get(n)]
+    changed = ", with changes that were not committed," if found["git"]["dirty"] else ""
     return (
-        f"Measured {found['created'][:10]} at commit `{found['git']['commit'][:7]}` on "
+        f"Measured {found['created'][:10]} at commit `{found['git']['commit'][:7]}`{changed} on "
         f"{hardware['cpu']}, {hardware['cores']} cores, "
         f"{hardware['gpu'] or 'no graphics card'}; {', '.join(frameworks)}.\n"
     )

@@ -14,13 +14,14 @@ import sys
 from contextlib import ExitStack
 from itertools import product
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pandas as pd
 
 from bench.cells import labelled, scratch
 from bench.record import Record, options, out_folder
-from bench.rounds import Participant, alternate, medians
+from bench.rounds import Participant, alternate, rates
 from lcc_utils.data.images import FRAME, PixelCache
 
 __all__ = ["main"]
@@ -80,11 +81,12 @@ def _case(
             wanted = asked | {"files": files, "sizes": sizes, "workers": _cores()}
             other = stack.enter_context(Participant.started("bench.peer", wanted, peer, **_PATIENT))
             turns += [(what, other) for what in sizes]
-        rates = medians(alternate(turns, args.rounds, args.seconds))
+        rounds = rates(alternate(turns, args.rounds, args.seconds))
         peak = ours.work("matmul", min(args.seconds, 2.0))["flops_per_second"]
         facts = {"ours": ours.facts} | ({"peer": other.facts} if peer else {})
     record.settings.setdefault("participants", {})[name] = facts
-    _judge(name, rates, facts["ours"]["gpu"], record)
+    middle = {what: median(found) for what, found in rounds.items()}
+    _judge(name, middle, facts["ours"]["gpu"], record)
     # A training step costs about three forward passes: one forth, two back.
     rate = 3 * facts["ours"]["forward_flops"]
     return [
@@ -93,12 +95,14 @@ def _case(
             "who": what,
             "input_px": sizes.get(what, asked["size"]),
             "images_per_second": round(value, 2),
-            "of_ceiling": round(value / rates["ceiling"], 3),
-            "ours_is_times_faster": round(rates["ours"] / value, 2),
+            "slowest_round": round(min(rounds[what]), 2),
+            "fastest_round": round(max(rounds[what]), 2),
+            "of_ceiling": round(value / middle["ceiling"], 3),
+            "ours_is_times_faster": round(middle["ours"] / value, 2),
             "gflops": round(value * rate / 1e9, 1) if what in ("ours", "ceiling") else None,
             "of_matmul_peak": round(value * rate / peak, 3) if what in _STEPS else None,
         }
-        for what, value in rates.items()
+        for what, value in middle.items()
     ]
 
 

@@ -20,7 +20,8 @@ from skimage.color import hed_from_rgb, rgb2hed, rgb_from_hed
 keras = pytest.importorskip("keras")
 
 from lcc_utils.errors import RequestError  # noqa: E402
-from lcc_utils.nn.augment import POLICIES, Augmentation, Policy, augment_on_cpu  # noqa: E402
+from lcc_utils.nn.augment import Augmentation, augment_on_cpu  # noqa: E402
+from lcc_utils.nn.policies import POLICIES, Policy  # noqa: E402
 
 SIZE = 32
 VIOLET = (110, 50, 130)

@@ -467,7 +467,7 @@ def test_a_run_scores_unchanged_images_as_its_experiments_did(small_run):
     for name, own in shifted_scores.groupby("model"):
         unchanged = predictions(own, "", 0, 0.5)
         both = unchanged.merge(by_name[name].test, on="cell_id", suffixes=("", "_first"))
-        assert len(both) == len(own) > 1
+        assert len(both) == len(own) > 3
         np.testing.assert_allclose(both["score"], both["score_first"], atol=2e-4)
         assert own["label"].nunique() == 2
         assert (own[column("darker", 5)] != own[column("", 0)]).any()

@@ -23,7 +23,7 @@ import imgaug.augmenters as iaa
 from skimage.color import hed_from_rgb, rgb_from_hed
 
 if TYPE_CHECKING:
-    from lcc_utils.nn.augment import Policy
+    from lcc_utils.nn.policies import Policy
 
 # An augmenter is seeded and then draws: no other thread may come between.
 _ONE_AT_A_TIME = Lock()
