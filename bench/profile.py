@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
         cells = labelled(args.data, args.cells, folder)
         cache = PixelCache(cells, args.size, args.crop, cache_dir=folder / "cache")
         labels = cells["label"].to_numpy("int64")
-        parts, whole, steps = _parts(args, cache.array, labels)
+        parts, whole, steps, layers = _parts(args, cache.array, labels)
     record = Record(
         "profile",
         {name: value for name, value in vars(args).items() if name not in ("out", "data", "tiny")}
@@ -58,6 +58,12 @@ def main(arguments: list[str] | None = None) -> int:
             "share": [round(value / whole, 3) for _, value in rows],
         }
     )
+    if layers is not None:
+        record.tables["One step, by kind of layer"] = layers
+        record.notes.append(
+            "Times by kind of layer are those of the processor, both cores together, forth and "
+            "back; the network without augmentation."
+        )
     record.ratio("network / whole epoch", (parts["step"] + parts["validation"]) / whole, "higher")
     record.finish(out_folder(args))
     return 0
@@ -65,9 +71,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parts(
     args: argparse.Namespace, pixels: np.ndarray, labels: np.ndarray
-) -> tuple[dict[str, float], float, int]:
-    """Return seconds of each part, of the whole, and the number of steps."""
+) -> tuple[dict[str, float], float, int, pd.DataFrame | None]:
+    """Return seconds of each part, of the whole, the number of steps, and a step by layer."""
     # Here, not above: the framework takes seconds to load, also to say that an option is wrong.
+    import keras
+
+    from bench.operations import by_layer
     from bench.training_ours import Ours, settings_of
     from lcc_utils.nn import training
 
@@ -105,7 +114,9 @@ def _parts(
         "step": seconds["step"],
         "validation": seconds["validation"],
     }
-    return parts, seconds["whole"], steps
+    on_tensorflow = keras.backend.backend() == "tensorflow"
+    layers = by_layer(plain.model.trainer, plain.steps, min(steps, 5)) if on_tensorflow else None
+    return parts, seconds["whole"], steps, layers
 
 
 def _alternating(took: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:

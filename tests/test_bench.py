@@ -12,6 +12,7 @@ import pytest
 
 from bench.check import compared
 from bench.check import main as check
+from bench.operations import REST, kind_of
 from bench.page import PAGE, page
 from bench.record import RESULTS, Goal, Record
 from bench.scale import Cost
@@ -27,21 +28,34 @@ def quiet_places(tmp_path, monkeypatch):
     os.environ.update(before)
 
 
-@pytest.mark.parametrize("name", ["training", "profile", "studies", "data", "everyday", "scale"])
-def test_a_benchmark_runs_in_its_tiny_form_and_leaves_its_file(name, quiet_places, capsys):
-    out = quiet_places / "out"
-    status = importlib.import_module(f"bench.{name}").main(["--tiny", "--out", str(out)])
-    assert status == 0
+def tiny_form(name, places) -> dict:
+    """Run a benchmark in its tiny form and return its file, whose form is looked at."""
+    out = places / "out"
+    assert importlib.import_module(f"bench.{name}").main(["--tiny", "--out", str(out)]) == 0
     found = json.loads((out / f"{name}.json").read_text())
     assert found["benchmark"] == name
     assert {"python", "numpy"} <= found["versions"].keys()
     assert found["hardware"]["cores"] >= 1
-    rows = [row for table in found["tables"].values() for row in table]
-    assert rows
+    assert all(found["tables"].values())
     assert found["ratios"]
     assert all(np.isfinite(ratio["value"]) for ratio in found["ratios"].values())
-    assert str(quiet_places) not in json.dumps(found)
+    assert str(places) not in json.dumps(found)
+    return found
+
+
+@pytest.mark.parametrize("name", ["training", "studies", "data", "everyday", "scale"])
+def test_a_benchmark_runs_in_its_tiny_form_and_leaves_its_file(name, quiet_places, capsys):
+    assert tiny_form(name, quiet_places)["tables"]
     assert name in capsys.readouterr().out
+
+
+def test_the_profile_finds_the_layers_of_a_step(quiet_places):
+    tables = tiny_form("profile", quiet_places)["tables"]
+    rows = {row["layer"]: row for row in tables["One step, by kind of layer"]}
+    assert {"Conv2D", "BatchNormalization", "Dense", "optimizer"} <= rows.keys()
+    # Four convolutions forth, four filters and three inputs back: the images need no gradient.
+    assert rows["Conv2D"]["operations"] >= 11
+    assert sum(row["share"] for row in rows.values()) == pytest.approx(1, abs=0.01)
 
 
 def test_a_goal_knows_its_good_side():
@@ -96,6 +110,22 @@ def test_the_page_shows_goals_and_tables_and_what_was_before(tmp_path):
 
 def test_the_page_of_the_book_is_made_of_the_kept_measurements():
     assert PAGE.read_text(encoding="utf-8") == page(RESULTS)
+
+
+@pytest.mark.parametrize(
+    "name, kind",
+    [
+        ("trainer_1/logits_model_1/norm_2_1/Mul_3", "BatchNormalization"),
+        ("gradient_tape/trainer_1/logits_model_1/conv_2_1/convolution/Conv2DBackprop", "Conv2D"),
+        # A layer whose own name ends in a number, called once more.
+        ("trainer_1/logits_model_1/conv_2/convolution", "Conv2D"),
+        ("layerwise_adamw/Sub_1", "optimizer"),
+        ("compile_loss/focal_loss/Pow", REST),
+        ("trainer_1/convolution_2/Mul", REST),
+    ],
+)
+def test_what_a_step_runs_is_counted_by_kind_of_layer(name, kind):
+    assert kind_of(name, {"conv_2": "Conv2D", "norm_2": "BatchNormalization"}) == kind
 
 
 def test_iterations_are_not_divided_among_devices():

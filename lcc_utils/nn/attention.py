@@ -132,13 +132,13 @@ def score_cam(
     probe = probe_of(model, layer)
     maps = []
     for image, target in zip(images, targets, strict=True):
-        features = np.asarray(probe(image[None])[0])[0]
+        features = probe.predict_on_batch(image[None])[0][0]
         varied = np.argsort(-features.std(axis=(0, 1)), kind="stable")[:max_channels]
         chosen = np.moveaxis(features[..., varied], -1, 0)
         masks = spread_out(enlarged(chosen, image.shape[:2]))
         outputs = np.concatenate(
             [
-                np.asarray(model(image[None] * masks[at : at + BATCH, ..., None]))
+                model.predict_on_batch(image[None] * masks[at : at + BATCH, ..., None])
                 for at in range(0, len(masks), BATCH)
             ]
         )
@@ -176,13 +176,13 @@ def saliency(
     """
     images, targets = checked(model, images, targets)
     rng = np.random.default_rng(seed)
-    maps = []
+    gradient, maps = _input_gradient(model), []
     for some, own in batches(images, targets):
         deviation = noise * np.ptp(some, axis=(1, 2, 3), keepdims=True)
         total = np.zeros_like(some)
         for _ in range(max(smooth_samples, 1)):
             shift = rng.standard_normal(some.shape, np.float32) if smooth_samples else 0.0
-            total += _input_gradient(model, some + deviation * shift, own)
+            total += gradient(np.asarray(some + deviation * shift, np.float32), own)
         maps.append(np.abs(total).max(axis=-1))
     return scaled(np.concatenate(maps))
 
@@ -210,10 +210,16 @@ def _class_activation(
     return scaled(enlarged(np.concatenate(maps), images.shape[1:3]))
 
 
-def _input_gradient(model: keras.Model, images: np.ndarray, targets: np.ndarray) -> np.ndarray:
+def _input_gradient(model: keras.Model) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """Return what gives the gradient at each pixel, from images and targets, compiled once."""
     tf = tensorflow()
-    with tf.GradientTape() as tape:
-        inputs = tf.convert_to_tensor(np.asarray(images, np.float32))
-        tape.watch(inputs)
-        score = explained(model(inputs), targets)
-    return np.asarray(tape.gradient(score, inputs))
+    signature = [tf.TensorSpec((None, *model.input.shape[1:])), tf.TensorSpec((None,), tf.int64)]
+
+    @tf.function(input_signature=signature)
+    def gradient(inputs: Any, targets: Any) -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            score = explained(model(inputs), targets)
+        return tape.gradient(score, inputs)
+
+    return lambda images, targets: np.asarray(gradient(images, targets))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
@@ -10,10 +11,6 @@ import numpy as np
 from lcc_utils.errors import RequestError
 from lcc_utils.nn.augment import augment_on_cpu
 from lcc_utils.nn.settings import Augmentation
-
-# Batches are made by threads while the device works. With one, Keras leaves them to tf.data, whose
-# tuning can hold the end of an epoch back by as long again as the epoch took.
-_AHEAD = {"workers": 2, "max_queue_size": 4}
 
 
 class TrainingBatches(keras.utils.PyDataset):
@@ -64,7 +61,9 @@ class TrainingBatches(keras.utils.PyDataset):
         steps: int | None = None,
         subjects: np.ndarray | None = None,
     ) -> None:
-        super().__init__(**_AHEAD)
+        # Batches are made by threads while the device works. With one, Keras leaves them to
+        # tf.data, whose tuning can hold the end of an epoch back by as long as the epoch took.
+        super().__init__(workers=2, max_queue_size=4)
         if sampling == "subject" and subjects is None:
             raise RequestError(
                 "training.sampling is subject, but the subjects of the training cells are not "
@@ -114,8 +113,10 @@ class TrainingBatches(keras.utils.PyDataset):
         return (images.astype("float32"), flags.astype("float32")), targets
 
 
-class PredictionBatches(keras.utils.PyDataset):
-    """Cells in order, for prediction: pixels ``(batch, size, size, 3)``.
+def prediction_batches(
+    pixels: np.ndarray, rows: np.ndarray, batch: int, view: int = 0
+) -> Iterator[np.ndarray]:
+    """Yield cells in order, for prediction; a thread makes the next batch meanwhile.
 
     Parameters
     ----------
@@ -128,23 +129,25 @@ class PredictionBatches(keras.utils.PyDataset):
     view
         How each image is turned: by 0 to 3 quarters for views 0 to 3; the same, then
         mirrored, for views 4 to 7. Turning moves pixels and changes none.
+
+    Yields
+    ------
+    numpy.ndarray
+        float32 ``(batch, size, size, 3)``, pixels 0 to 255.
     """
 
-    def __init__(self, pixels: np.ndarray, rows: np.ndarray, batch: int, view: int = 0) -> None:
-        super().__init__(**_AHEAD)
-        self._pixels, self._rows, self._batch, self._view = pixels, rows, batch, view
-
-    def __len__(self) -> int:
-        """Return the number of batches."""
-        return -(-len(self._rows) // self._batch)
-
-    def __getitem__(self, index: int) -> Any:
-        """Return batch ``index``."""
-        rows = self._rows[index * self._batch : (index + 1) * self._batch]
-        images = np.rot90(self._pixels[rows], self._view % 4, axes=(1, 2))
-        if self._view >= 4:
+    def made(start: int) -> np.ndarray:
+        images = np.rot90(pixels[rows[start : start + batch]], view % 4, axes=(1, 2))
+        if view >= 4:
             images = images[:, :, ::-1]
         return images.astype("float32", order="C")
+
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(made, 0)
+        for start in range(0, len(rows), batch):
+            images = coming.result()
+            coming = pool.submit(made, start + batch)
+            yield images
 
 
 def _epoch_order(

@@ -18,6 +18,7 @@ from keras.src.random import seed_generator
 from lcc_utils.errors import RequestError
 from lcc_utils.nn.backbones import Backbone, backbone
 from lcc_utils.nn.blocks import SqueezeExcite
+from lcc_utils.nn.normalisation import with_fused_normalisation
 
 CLASSES = ("HEM", "ALL")
 SCRATCH_MOMENTUM = 0.9
@@ -85,7 +86,8 @@ def build_classifier(
         features = _features(found, image, weights)
         if attention:
             features = SqueezeExcite(reduction, name="attention")(features)
-        return keras.Model(image, _head(features), name=f"{name}{'-se' if attention else ''}")
+        model = keras.Model(image, _head(features), name=f"{name}{'-se' if attention else ''}")
+        return with_fused_normalisation(model)
 
 
 def logits_model(classifier: keras.Model) -> keras.Model:

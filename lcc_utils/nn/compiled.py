@@ -107,16 +107,17 @@ def _compile(
     classifier, logits, trainer = _build(*architecture, seed=0)
     loss = FocalLoss(from_logits=True)
     schedule = OneCycle(1e-3, 2) if schedule_name == "onecycle" else Constant(1e-3)
-    recipe = {"weight_decay": weight_decay, "global_clipnorm": clip_norm}
     # Variables that are made within the first step would have TensorFlow trace it twice.
     f1 = keras.metrics.F1Score(average="weighted", name="f1")
     f1.update_state(np.eye(2, dtype="float32"), np.eye(2, dtype="float32"))
     f1.reset_state()
     trainer.compile(
-        optimizer=(
-            keras.optimizers.AdamW(schedule, **recipe)
-            if backbone_rate == 1
-            else LayerwiseAdamW(schedule, backbone_rate, backbone_paths(classifier), **recipe)
+        optimizer=LayerwiseAdamW(
+            schedule,
+            weight_decay,
+            backbone_rate,
+            backbone_paths(classifier),
+            global_clipnorm=clip_norm,
         ),
         loss=loss,
         metrics=[f1],

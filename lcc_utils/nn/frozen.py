@@ -17,7 +17,7 @@ from lcc_utils.data.cache import write_atomic
 from lcc_utils.data.drawing import draw_cell, draw_patient
 from lcc_utils.data.images import centre_crop, resize
 from lcc_utils.nn.backbones import backbone
-from lcc_utils.nn.batches import PredictionBatches
+from lcc_utils.nn.batches import prediction_batches
 from lcc_utils.nn.classifier import build_classifier
 from lcc_utils.nn.compiled import out_of_memory_named
 from lcc_utils.nn.settings import ExperimentSettings
@@ -115,10 +115,10 @@ def _compute(pixels: np.ndarray, settings: ExperimentSettings, progress: bool) -
     features = np.zeros((len(pixels), model.output.shape[-1]), np.float32)
     with tqdm(total=len(pixels) * views, desc="features", disable=not progress) as bar:
         for view in range(views):
-            batches = PredictionBatches(pixels, np.arange(len(pixels)), _BATCH, view)
-            for number in range(len(batches)):
-                images = batches[number]
-                part = slice(number * _BATCH, number * _BATCH + len(images))
+            done = 0
+            for images in prediction_batches(pixels, np.arange(len(pixels)), _BATCH, view):
+                part = slice(done, done + len(images))
+                done += len(images)
                 features[part] += np.asarray(model.predict_on_batch(images), np.float32)
                 bar.update(len(images))
     return features / views

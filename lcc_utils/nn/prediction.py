@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 from scipy.special import expit
 
 from lcc_utils.errors import DataError
-from lcc_utils.nn.batches import PredictionBatches
+from lcc_utils.nn.batches import prediction_batches
 
 __all__ = ["predict", "predict_scores", "scores_of"]
 
@@ -47,9 +49,15 @@ def predict_scores(
     return total / views
 
 
-def predict(model: keras.Model, pixels: np.ndarray, rows: np.ndarray, view: int = 0) -> np.ndarray:
-    """Return a model's output for some cells; ``view`` as in ``PredictionBatches``."""
-    return model.predict(PredictionBatches(pixels, rows, PREDICTION_BATCH, view), verbose=0)
+def predict(model: keras.Model, pixels: np.ndarray, rows: np.ndarray, view: int = 0) -> Any:
+    """Return a model's output for one or more cells: an array, or a list as the model has it.
+
+    ``view`` is that of ``prediction_batches``.
+    """
+    # Keras' own predict waits a tenth of a second at the end of each call for threads to stop.
+    batches = prediction_batches(pixels, rows, PREDICTION_BATCH, view)
+    found = [model.predict_on_batch(images) for images in batches]
+    return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *found)
 
 
 def scores_of(logits: np.ndarray) -> np.ndarray:

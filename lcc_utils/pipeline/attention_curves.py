@@ -59,7 +59,7 @@ def averages(table: pd.DataFrame, drawn: dict[str, np.ndarray]) -> pd.DataFrame:
 
 def _explained(model: Any, targets: np.ndarray, images: np.ndarray) -> np.ndarray:
     """Return the probability of the class that is explained of each image."""
-    score = scores_of(np.asarray(model(images)))
+    score = scores_of(model.predict_on_batch(images))
     return np.where(targets == 1, score, 1 - score)
 
 

@@ -1,0 +1,83 @@
+"""Batch normalisation that TensorFlow runs as one kernel, forth and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+__all__ = ["FusedBatchNormalization", "with_fused_normalisation"]
+
+# TensorFlow raises a smaller one to this, for the sake of cuDNN.
+_SMALLEST_EPSILON = 1.001e-5
+
+
+@keras.saving.register_keras_serializable(package="lcc_utils")
+class FusedBatchNormalization(keras.layers.BatchNormalization):
+    """Keras' batch normalisation, computed by TensorFlow's fused kernel.
+
+    Keras 3 writes it as a dozen operations, each of which passes over the feature map.
+    Parameters, weights and results are those of ``keras.layers.BatchNormalization``, up to
+    rounding. On other backends, for other inputs than feature maps in float32 or less, and with
+    a mask, it is Keras' own.
+
+    Notes
+    -----
+    Input and output: ``(batch, height, width, channels)``. The moving variance follows the
+    variance of the batch as Keras has it, divided by the number of values and not by one less.
+    Source: Ioffe and Szegedy, "Batch Normalization" (ICML 2015), algorithm 1.
+    """
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """Return the input, normalised over the batch in training, by what was learned after."""
+        if mask is not None or not self._fusible(inputs):
+            return super().call(inputs, training=training, mask=mask)
+        from tensorflow.compat.v1.nn import fused_batch_norm
+
+        scale = ops.convert_to_tensor(self.gamma) if self.scale else ops.ones(inputs.shape[-1:])
+        offset = ops.convert_to_tensor(self.beta) if self.center else ops.zeros(inputs.shape[-1:])
+        if not (training and self.trainable):
+            known = [ops.convert_to_tensor(v) for v in (self.moving_mean, self.moving_variance)]
+            return fused_batch_norm(
+                inputs, scale, offset, *known, epsilon=self.epsilon, is_training=False
+            )[0]
+        normal, mean, variance = fused_batch_norm(
+            inputs, scale, offset, epsilon=self.epsilon, is_training=True
+        )
+        # The kernel gives the unbiased variance, and for a single value that value's variance.
+        values = ops.cast(ops.size(inputs) // inputs.shape[-1], "float32")
+        variance = variance * ops.maximum(values - 1, 1) / values
+        self._follow(self.moving_mean, mean)
+        self._follow(self.moving_variance, variance)
+        return normal
+
+    def _fusible(self, inputs: Any) -> bool:
+        return (
+            keras.backend.backend() == "tensorflow"
+            and len(inputs.shape) == 4
+            and self.axis in (-1, 3)
+            and keras.backend.standardize_dtype(inputs.dtype) in ("float32", "bfloat16", "float16")
+            and self.epsilon > _SMALLEST_EPSILON
+            and not (self.renorm or self.synchronized)
+        )
+
+    def _follow(self, average: Any, found: Any) -> None:
+        average.assign(average * self.momentum + found * (1.0 - self.momentum))
+
+
+def with_fused_normalisation(model: keras.Model) -> keras.Model:
+    """Return a copy of a model whose batch normalisations are fused.
+
+    It has the weights of the model, and the state of its random draws.
+    """
+
+    def fused(layer: keras.Layer) -> keras.Layer:
+        plain = type(layer) is keras.layers.BatchNormalization
+        kind = FusedBatchNormalization if plain else type(layer)
+        return kind.from_config(layer.get_config())
+
+    copy = keras.models.clone_model(model, clone_function=fused)
+    for new, old in zip(copy.variables, model.variables, strict=True):
+        new.assign(old)
+    return copy
