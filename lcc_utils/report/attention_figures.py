@@ -43,7 +43,7 @@ def attention_sanity(table: pd.DataFrame, *, data_label: str) -> Figure:
     axis.set_yticks(range(len(networks)), networks)
     axis.set_ylim(len(networks) - 0.45, -0.55)
     axis.grid(visible=False, axis="y")
-    axis.set_xlabel("Rank correlation within the cell, with the trained network")
+    axis.set_xlabel("Rank correlation within the cell,\nwith the trained network")
     figure.legend(*axis.get_legend_handles_labels(), loc="outside upper right", ncols=2)
     phrases = [
         f"{row['method']}, {row['network']}, {_ranked(row, 'rank_cell')}"
