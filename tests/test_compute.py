@@ -260,6 +260,23 @@ def test_an_experiment_that_kills_its_process_is_named_and_the_rest_goes_on(
     assert files(run.folder).items() <= whole.items()
 
 
+def test_a_worker_that_takes_memory_goes_on():
+    from joblib import Parallel, delayed
+
+    def process_after(megabytes: int) -> int:
+        from joblib.externals.loky import process_executor
+
+        # It looks after each task, and takes the first as its measure.
+        process_executor._MEMORY_LEAK_CHECK_DELAY = -1
+        executors._stay()
+        executors.held = bytes([1]) * (megabytes * 2**20)
+        return os.getpid()
+
+    pool = Parallel(2, batch_size=1, pre_dispatch=1)
+    processes = set(pool(delayed(process_after)(size) for size in [1, 1, 400, 400, 1, 1, 1]))
+    assert len(processes) <= 2
+
+
 def test_a_deadline_begins_nothing_more_and_the_missing_are_counted(profile, here):
     run = open_run(str(profile), run="late")
     run.compute(workers=Workers(deadline=time.time() - 1), progress=False)

@@ -299,8 +299,8 @@ def test_fused_steps_are_those_of_keras_own_layers_and_optimizer(data, monkeypat
         return [np.array(losses), *(np.array(v) for v in averages)]
 
     found = some_steps()
-    compiled._compile.cache_clear()
-    monkeypatch.setattr(classifier, "with_fused_normalisation", lambda model: model)
+    compiled._KEPT.clear()
+    monkeypatch.setattr(classifier, "with_fused_layers", lambda model: model)
     monkeypatch.setattr(
         compiled,
         "LayerwiseAdamW",
@@ -309,7 +309,7 @@ def test_fused_steps_are_those_of_keras_own_layers_and_optimizer(data, monkeypat
         ),
     )
     expected = some_steps()
-    compiled._compile.cache_clear()
+    compiled._KEPT.clear()
     assert len(found) == len(expected) == 1 + 2 * 6
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=2e-3, atol=1e-4)
@@ -485,7 +485,7 @@ def test_want_of_memory_says_what_to_lower_and_lets_go_of_models(data, monkeypat
     monkeypatch.setattr(training, "_train", full)
     with pytest.raises(DataError, match=r"batches of 16; lower training.batch or pixels.size"):
         fit(settings(), pixels, train, validation, 0, best_weighted_f1)
-    assert compiled._compile.cache_info().currsize == 0
+    assert not compiled._KEPT
 
 
 def test_other_errors_pass_as_they_are(data, monkeypatch):

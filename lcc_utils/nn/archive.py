@@ -34,7 +34,7 @@ ALLOWED: dict[str | None, frozenset[str]] = {
     "keras.src.models.functional": frozenset({"Functional"}),
     "keras.src.ops.numpy": frozenset({"Add", "GetItem", "Stack", "Subtract", "TrueDivide"}),
     "lcc_utils.nn.blocks": frozenset({"SqueezeExcite"}),
-    "lcc_utils.nn.normalisation": frozenset({"FusedBatchNormalization"}),
+    "lcc_utils.nn.fused": frozenset({"FusedActivation", "FusedBatchNormalization"}),
     None: frozenset({"__ellipsis__", "__keras_tensor__", "__tensor__"}),
 }
 
@@ -51,9 +51,12 @@ def open_archive(path: Path) -> Any:
     import keras
 
     from lcc_utils.nn.blocks import SqueezeExcite
-    from lcc_utils.nn.normalisation import FusedBatchNormalization
+    from lcc_utils.nn.fused import FusedActivation, FusedBatchNormalization
 
-    ours = {f"lcc_utils>{one.__name__}": one for one in (SqueezeExcite, FusedBatchNormalization)}
+    ours = {
+        f"lcc_utils>{one.__name__}": one
+        for one in (SqueezeExcite, FusedActivation, FusedBatchNormalization)
+    }
     try:
         return keras.saving.load_model(path, custom_objects=ours, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises whatever the layer at hand raises

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
@@ -12,8 +15,13 @@ from lcc_utils.errors import RequestError
 from lcc_utils.nn.augment import augment_on_cpu
 from lcc_utils.nn.settings import Augmentation
 
+# Threads that make training batches while the device works, and batches they may be ahead.
+_THREADS, _AHEAD = 2, 4
 
-class TrainingBatches(keras.utils.PyDataset):
+Batch = TypeVar("Batch")
+
+
+class TrainingBatches:
     """Shuffled batches of full size, with classes and subjects as often as asked for.
 
     Natural sampling: an epoch holds every training cell once. Balanced: cells of the smaller
@@ -61,9 +69,6 @@ class TrainingBatches(keras.utils.PyDataset):
         steps: int | None = None,
         subjects: np.ndarray | None = None,
     ) -> None:
-        # Batches are made by threads while the device works. With one, Keras leaves them to
-        # tf.data, whose tuning can hold the end of an epoch back by as long as the epoch took.
-        super().__init__(workers=2, max_queue_size=4)
         if sampling == "subject" and subjects is None:
             raise RequestError(
                 "training.sampling is subject, but the subjects of the training cells are not "
@@ -112,6 +117,27 @@ class TrainingBatches(keras.utils.PyDataset):
         targets = np.eye(2, dtype="float32")[self._labels[chosen]]
         return (images.astype("float32"), flags.astype("float32")), targets
 
+    def feed(self) -> Any:
+        """Return this epoch in the form that Keras' ``fit`` takes, made by threads beside it."""
+        return self._dataset if keras.backend.backend() == "tensorflow" else self._batches()
+
+    def _batches(self) -> Iterator[tuple[tuple[np.ndarray, np.ndarray], np.ndarray]]:
+        return _ahead(self.__getitem__, range(len(self)), _THREADS, _AHEAD)
+
+    @cached_property
+    def _dataset(self) -> Any:
+        """The epoch of whenever it is iterated; to make it takes longer than many a step."""
+        import tensorflow as tf
+
+        cells = len(self._order[: self._batch])
+        images = tf.TensorSpec((cells, *self._pixels.shape[1:]))
+        like = (images, tf.TensorSpec((cells,))), tf.TensorSpec((cells, 2))
+        dataset = tf.data.Dataset.from_generator(self._batches, output_signature=like)
+        # What tunes a data set, as Keras' own do, waits at its end; here is nothing to tune.
+        options = tf.data.Options()
+        options.autotune.enabled = False
+        return dataset.prefetch(1).with_options(options)
+
 
 def prediction_batches(
     pixels: np.ndarray, rows: np.ndarray, batch: int, view: int = 0
@@ -142,12 +168,21 @@ def prediction_batches(
             images = images[:, :, ::-1]
         return images.astype("float32", order="C")
 
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(made, 0)
-        for start in range(0, len(rows), batch):
-            images = coming.result()
-            coming = pool.submit(made, start + batch)
-            yield images
+    return _ahead(made, range(0, len(rows), batch), threads=1, most=1)
+
+
+def _ahead(
+    make: Callable[[int], Batch], numbers: range, threads: int, most: int
+) -> Iterator[Batch]:
+    """Yield what is made of each number, in order; threads make at most so many beforehand."""
+    coming: deque[Future[Batch]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for number in numbers:
+            coming.append(pool.submit(make, number))
+            if len(coming) > most:
+                yield coming.popleft().result()
+        while coming:
+            yield coming.popleft().result()
 
 
 def _epoch_order(

@@ -18,7 +18,7 @@ from keras.src.random import seed_generator
 from lcc_utils.errors import RequestError
 from lcc_utils.nn.backbones import Backbone, backbone
 from lcc_utils.nn.blocks import SqueezeExcite
-from lcc_utils.nn.normalisation import with_fused_normalisation
+from lcc_utils.nn.fused import with_fused_layers
 
 CLASSES = ("HEM", "ALL")
 SCRATCH_MOMENTUM = 0.9
@@ -87,7 +87,7 @@ def build_classifier(
         if attention:
             features = SqueezeExcite(reduction, name="attention")(features)
         model = keras.Model(image, _head(features), name=f"{name}{'-se' if attention else ''}")
-        return with_fused_normalisation(model)
+        return with_fused_layers(model)
 
 
 def logits_model(classifier: keras.Model) -> keras.Model:

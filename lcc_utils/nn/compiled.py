@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 
 import keras
 import numpy as np
@@ -21,6 +20,10 @@ from lcc_utils.nn.schedules import Constant, LayerwiseAdamW, OneCycle
 from lcc_utils.nn.settings import ExperimentSettings, Model
 
 __all__ = ["Compiled", "out_of_memory_named", "prepare"]
+
+# Tracing the first step costs more than many a training: the last few models stay compiled.
+_KEPT: dict[tuple, Compiled] = {}
+_MOST = 4
 
 
 @dataclass(frozen=True)
@@ -51,21 +54,18 @@ def prepare(settings: ExperimentSettings, seed: int) -> Compiled:
     on_device = settings.augmentation.engine == "keras"
     policy = settings.augmentation.policy if on_device else "none"
     architecture = (settings.model, settings.pixels.size, policy, settings.precision)
+    new = _build(*architecture, seed)
+    step = recipe.schedule, recipe.weight_decay, recipe.clip_norm, recipe.backbone_rate
+    model = _KEPT.pop((architecture, step), None)
+    if model is None:
+        model = _compile(*new, *step)
+    else:
+        _renew(model, new[2])
     # JAX bakes the values of loss and schedule into the compiled step; TensorFlow does not.
-    compiled = _compile.__wrapped__ if keras.backend.backend() == "jax" else _compile
-    model = compiled(
-        architecture,
-        recipe.schedule,
-        recipe.weight_decay,
-        recipe.clip_norm,
-        recipe.backbone_rate,
-    )
-    for old, new in zip(
-        model.trainer.variables, _build(*architecture, seed)[2].variables, strict=True
-    ):
-        old.assign(new)
-    for variable in model.trainer.optimizer.variables:
-        variable.assign(keras.ops.zeros(variable.shape, variable.dtype))
+    if keras.backend.backend() != "jax":
+        _KEPT[architecture, step] = model
+        while len(_KEPT) > _MOST:
+            _KEPT.pop(next(iter(_KEPT)))
     plain = settings.loss.name == "cross_entropy"
     model.loss.assign(
         0.0 if plain else settings.loss.gamma, (1.0, 1.0) if plain else settings.loss.alpha
@@ -87,7 +87,7 @@ def out_of_memory_named(settings: ExperimentSettings) -> Iterator[None]:
     except Exception as error:
         if not _out_of_memory(error):
             raise
-        _compile.cache_clear()
+        _KEPT.clear()
         raise DataError(
             f"Memory did not suffice for {settings.model.backbone} at {settings.pixels.size} px "
             f"in batches of {settings.training.batch}; lower training.batch or pixels.size, or "
@@ -95,16 +95,15 @@ def out_of_memory_named(settings: ExperimentSettings) -> Iterator[None]:
         ) from error
 
 
-@lru_cache(maxsize=4)
 def _compile(
-    architecture: tuple[Model, int, str, str],
+    classifier: keras.Model,
+    logits: keras.Model,
+    trainer: keras.Model,
     schedule_name: str,
     weight_decay: float,
     clip_norm: float,
     backbone_rate: float,
 ) -> Compiled:
-    """Build and compile once; tracing the first step costs more than many a training."""
-    classifier, logits, trainer = _build(*architecture, seed=0)
     loss = FocalLoss(from_logits=True)
     schedule = OneCycle(1e-3, 2) if schedule_name == "onecycle" else Constant(1e-3)
     # Variables that are made within the first step would have TensorFlow trace it twice.
@@ -126,6 +125,14 @@ def _compile(
     )
     trainer.optimizer.build(trainer.trainable_variables)
     return Compiled(classifier, logits, trainer, loss, schedule)
+
+
+def _renew(model: Compiled, new: keras.Model) -> None:
+    """Take over the state of a new trainer, and start the optimizer again."""
+    for old, fresh in zip(model.trainer.variables, new.variables, strict=True):
+        old.assign(fresh)
+    for variable in model.trainer.optimizer.variables:
+        variable.assign(keras.ops.zeros(variable.shape, variable.dtype))
 
 
 def _build(

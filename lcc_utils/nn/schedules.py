@@ -131,6 +131,13 @@ class LayerwiseAdamW(keras.optimizers.Adam):
         super().build(variables)
         self._shares = tuple(self.share if v.path in self.slow else 1.0 for v in variables)
 
+    def apply(self, grads: Any, trainable_variables: Any = None) -> None:
+        """Move all variables; what is the same for all of them is worked out once."""
+        if keras.backend.backend() == "tensorflow":
+            step = ops.cast(self.iterations + 1, "float32")
+            self._powers = ops.power(self.beta_1, step), ops.power(self.beta_2, step)
+        super().apply(grads, trainable_variables)
+
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Move one variable by its own rate."""
         rate = learning_rate * self._shares[self._get_variable_index(variable)]
@@ -145,13 +152,12 @@ class LayerwiseAdamW(keras.optimizers.Adam):
         from tensorflow.raw_ops import ResourceApplyAdam
 
         place = self._get_variable_index(variable)
-        step = ops.cast(self.iterations + 1, "float32")
         ResourceApplyAdam(
             var=variable.handle,
             m=self._momentums[place].value.handle,
             v=self._velocities[place].value.handle,
-            beta1_power=ops.power(self.beta_1, step),
-            beta2_power=ops.power(self.beta_2, step),
+            beta1_power=self._powers[0],
+            beta2_power=self._powers[1],
             lr=rate,
             beta1=self.beta_1,
             beta2=self.beta_2,

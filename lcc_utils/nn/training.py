@@ -215,9 +215,13 @@ def _start(
 def _train(model: Compiled, batches: TrainingBatches, epoch: int, name: str) -> dict[str, float]:
     """Train for one epoch; loss and weighted F1 over the batches as trained on."""
     batches.start_epoch(epoch)
-    # Without shuffle=False, Keras reorders the batches by a random state that is not ours.
     logs = model.trainer.fit(
-        batches, epochs=epoch + 1, initial_epoch=epoch, shuffle=False, verbose=0
+        batches.feed(),
+        steps_per_epoch=len(batches),
+        epochs=epoch + 1,
+        initial_epoch=epoch,
+        shuffle=False,
+        verbose=0,
     ).history
     return {"loss": _finite(float(logs["loss"][0]), "loss", name), "f1": float(logs["f1"][0])}
 

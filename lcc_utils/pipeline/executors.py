@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import pickle
 import time
 from collections.abc import Callable, Iterator
@@ -47,7 +48,19 @@ class Place:
 
 def _remote(experiment: Experiment, place: Place) -> tuple[str, str]:
     """Run one experiment in another process; return its key and why it failed, or nothing."""
+    _stay()
     return experiment.key, attempt(experiment, _cells(place.cells), place.folder)
+
+
+def _stay() -> None:
+    """Let a worker of joblib go on when it has grown.
+
+    By itself it ends after 300 MB, which any network takes; the next one then loads the framework
+    and traces its models again.
+    """
+    from joblib.externals.loky import process_executor
+
+    process_executor._MAX_MEMORY_LEAK_SIZE = math.inf
 
 
 @lru_cache(maxsize=2)

@@ -1,4 +1,4 @@
-"""Fused batch normalisation against Keras' own."""
+"""Fused layers against Keras' own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lcc_utils.nn.normalisation import FusedBatchNormalization, with_fused_normalisation
+from lcc_utils.nn.fused import FusedActivation, FusedBatchNormalization, with_fused_layers
 
 
 def maps(shape=(4, 5, 6, 3), seed=0) -> tf.Tensor:
@@ -115,17 +115,57 @@ def test_masked_inputs_are_left_to_keras():
     close(ours.moving_mean, keras_own.moving_mean)
 
 
+def activated(layer, x) -> list[tf.Tensor]:
+    """Output, gradient, and the gradient of the sum of its squares."""
+    with tf.GradientTape() as outer:
+        outer.watch(x)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x)
+        gradient = tape.gradient(y, x)
+        squares = tf.reduce_sum(tf.cast(gradient, "float32") ** 2)
+    return [y, gradient, outer.gradient(squares, x)]
+
+
+@pytest.mark.parametrize("name", ["silu", "swish", "relu", "sigmoid"])
+@pytest.mark.parametrize("dtype, tolerance", [("float32", 1e-5), ("bfloat16", 0.03)])
+def test_activation_and_its_gradients_are_those_of_keras(name, dtype, tolerance):
+    x = tf.cast(maps(), dtype)
+    layers = FusedActivation(name, dtype=dtype), keras.layers.Activation(name, dtype=dtype)
+    for a, b in zip(*(activated(layer, x) for layer in layers), strict=True):
+        assert a.dtype == b.dtype == dtype
+        close(tf.cast(a, "float32"), tf.cast(b, "float32"), tolerance)
+
+
+def test_gradient_of_silu_at_0_is_a_half_and_takes_one_kernel_for_its_second_term():
+    layer = FusedActivation("silu")
+
+    @tf.function
+    def gradient(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x)
+        return tape.gradient(y, x)
+
+    assert gradient(tf.zeros(1)).numpy() == 0.5
+    graph = gradient.get_concrete_function(tf.TensorSpec((1,))).graph
+    assert "SigmoidGrad" in {op.type for op in graph.get_operations()}
+
+
 def test_a_copy_keeps_names_weights_draws_and_scores():
     image = keras.Input((8, 8, 3))
     x = keras.layers.Conv2D(4, 3, name="conv")(image)
     x = keras.layers.BatchNormalization(momentum=0.7, name="norm")(x)
+    x = keras.layers.Activation("silu", name="active")(x)
     x = keras.layers.Dropout(0.5, name="drop")(x)
     model = keras.Model(image, keras.layers.GlobalAveragePooling2D(name="pool")(x), name="small")
     model.get_layer("norm").set_weights(np.random.default_rng(0).uniform(0.5, 1, (4, 4)))
-    copy = with_fused_normalisation(model)
+    copy = with_fused_layers(model)
     assert (copy.name, [v.path for v in copy.weights]) == ("small", [v.path for v in model.weights])
     assert type(copy.get_layer("norm")) is FusedBatchNormalization
     assert copy.get_layer("norm").momentum == 0.7
+    assert type(copy.get_layer("active")) is FusedActivation
+    assert copy.get_layer("active").activation is keras.activations.silu
     close(copy(maps((2, 8, 8, 3))), model(maps((2, 8, 8, 3))))
     # Dropout drops the same.
     first, second = (one(maps((2, 8, 8, 3)), training=True) for one in (copy, model))
