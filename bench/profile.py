@@ -62,7 +62,8 @@ def main(arguments: list[str] | None = None) -> int:
         record.tables["One step, by kind of layer"] = layers
         record.notes.append(
             "Times by kind of layer are those of the processor, both cores together, forth and "
-            "back; the network without augmentation."
+            "back; the network without augmentation. The profiler gives no name to what an "
+            "optimizer of Keras' own does on TensorFlow, which counts to the rest."
         )
     record.ratio("network / whole epoch", (parts["step"] + parts["validation"]) / whole, "higher")
     record.finish(out_folder(args))
