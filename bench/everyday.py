@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -95,16 +95,27 @@ def _book(command: Path) -> float:
 
 
 def _stages(run: Path) -> pd.DataFrame:
-    """Return the time of a run's notebooks and of its experiments by study."""
+    """Return the time of a run's notebooks and of its experiments, by study and all together.
+
+    Processes that share the experiments each add to the time of a study, not to that of all.
+    """
     record = json.loads((run / "run.json").read_text(encoding="utf-8"))
     rows: list[dict[str, Any]] = []
     counted: set[str] = set()
+    begins, ends = [], []
     for study, planned in record["plan"].items():
         keys = [one["key"] for one in planned if one["key"] not in counted]
         counted.update(keys)
         origins = [run / "experiments" / key / "origin.json" for key in keys]
-        spent = [json.loads(path.read_text())["seconds"] for path in origins if path.exists()]
-        rows.append({"stage": f"experiments of {study}", "minutes": sum(spent) / 60})
+        found = [json.loads(path.read_text()) for path in origins if path.exists()]
+        for one in found:
+            ends.append(datetime.fromisoformat(one["finished"]))
+            begins.append(ends[-1] - timedelta(seconds=one["seconds"]))
+        spent = sum(one["seconds"] for one in found) / 60
+        rows.append({"stage": f"experiments of {study}", "minutes": spent})
+    if ends:
+        whole = (max(ends) - min(begins)).total_seconds() / 60
+        rows.append({"stage": "all experiments, first to last", "minutes": whole})
     for path in sorted((run / "notebooks").glob("*.ipynb")):
         metadata = nbformat.read(path, as_version=4).metadata.get("papermill", {})
         minutes = (metadata.get("duration") or 0) / 60

@@ -12,6 +12,7 @@ import pytest
 
 from bench.check import compared
 from bench.check import main as check
+from bench.everyday import _stages
 from bench.operations import REST, kind_of
 from bench.page import PAGE, page
 from bench.record import RESULTS, Goal, Record
@@ -41,6 +42,21 @@ def tiny_form(name, places) -> dict:
     assert all(np.isfinite(ratio["value"]) for ratio in found["ratios"].values())
     assert str(places) not in json.dumps(found)
     return found
+
+
+def test_experiments_side_by_side_take_less_than_their_sum(tmp_path):
+    # The first from 0:00 to 1:00, the second from 0:30 to 1:30, the third is not there.
+    plan = {"primary": [{"key": "a"}, {"key": "b"}], "search": [{"key": "b"}, {"key": "c"}]}
+    (tmp_path / "run.json").write_text(json.dumps({"plan": plan, "finished": None}))
+    for key, finished in (("a", "12:01:00"), ("b", "12:01:30")):
+        (tmp_path / "experiments" / key).mkdir(parents=True)
+        origin = {"finished": f"2026-01-01T{finished}+00:00", "seconds": 60.0}
+        (tmp_path / "experiments" / key / "origin.json").write_text(json.dumps(origin))
+    assert dict(_stages(tmp_path).to_numpy()) == {
+        "experiments of primary": 2.0,
+        "experiments of search": 0.0,
+        "all experiments, first to last": 1.5,
+    }
 
 
 @pytest.mark.parametrize("name", ["training", "studies", "data", "everyday", "scale"])

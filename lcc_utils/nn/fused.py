@@ -69,7 +69,7 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
 
 @keras.saving.register_keras_serializable(package="lcc_utils")
 class FusedActivation(keras.layers.Activation):
-    """Keras' activation, the gradient of SiLU computed with half the passes.
+    """Keras' activation, the gradient of SiLU computed with fewer passes.
 
     With s the sigmoid of x, the gradient of SiLU is s + x s (1 - s). TensorFlow writes it as five
     operations; here it is three, since one kernel gives the second term. Results are those of
