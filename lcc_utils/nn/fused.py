@@ -78,6 +78,7 @@ class FusedActivation(keras.layers.Activation):
 
     Notes
     -----
+    Input and output have one shape, whichever it is.
     Source: Elfwing et al., "Sigmoid-Weighted Linear Units for Neural Network Function
     Approximation in Reinforcement Learning" (2018), section 2.
     """

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import keras
@@ -15,12 +13,12 @@ from lcc_utils.errors import DataError
 from lcc_utils.nn.batches import TrainingBatches
 from lcc_utils.nn.classifier import parameter_counts
 from lcc_utils.nn.compiled import Compiled, out_of_memory_named, prepare
+from lcc_utils.nn.course import Best, Course, OnEpoch
 from lcc_utils.nn.prediction import predict, predict_scores, scores_of
-from lcc_utils.nn.settings import ExperimentSettings, Training
+from lcc_utils.nn.settings import ExperimentSettings
 
 __all__ = ["Cells", "Fitted", "fit", "predict_scores", "train_all"]
 
-OnEpoch = Callable[[dict[str, float]], None]
 WeightedF1 = Callable[[np.ndarray, np.ndarray], float]
 
 
@@ -121,10 +119,10 @@ def fit(
         If a loss or score is not finite, or memory does not suffice; with what to change.
     """
     with out_of_memory_named(settings):
-        course, best = _Course(on_epoch), _Best(settings.training)
+        course, best = Course(on_epoch), Best(settings.training)
         model = _search(settings, pixels, training, validation, seed, weighted_f1, course, best)
         scores = predict_scores(model.logits, pixels, validation.rows, settings.prediction.views)
-        again = _Course(on_epoch)
+        again = Course(on_epoch)
         if settings.training.refit:
             model = _refit(settings, pixels, training + validation, seed, again)
         return Fitted(
@@ -151,7 +149,7 @@ def train_all(
     Parameters and errors are those of :func:`fit`.
     """
     with out_of_memory_named(settings):
-        return _refit(settings, pixels, cells, seed, _Course(on_epoch))
+        return _refit(settings, pixels, cells, seed, Course(on_epoch))
 
 
 def _search(
@@ -161,8 +159,8 @@ def _search(
     validation: Cells,
     seed: int,
     weighted_f1: WeightedF1,
-    course: _Course,
-    best: _Best,
+    course: Course,
+    best: Best,
 ) -> Compiled:
     """Train, watched on validation, and return the model with the weights of the epoch kept."""
     model, batches = _start(settings, pixels, training, seed)
@@ -180,7 +178,7 @@ def _search(
 
 
 def _refit(
-    settings: ExperimentSettings, pixels: np.ndarray, cells: Cells, seed: int, course: _Course
+    settings: ExperimentSettings, pixels: np.ndarray, cells: Cells, seed: int, course: Course
 ) -> Compiled:
     """Train on all cells for all epochs, and return the model as the last one leaves it."""
     model, batches = _start(settings, pixels, cells, seed)
@@ -256,47 +254,3 @@ def _finite(value: float, what: str, when: str) -> float:
             "precision to float32."
         )
     return value
-
-
-class _Course:
-    """The rows of a training as they come, and the time that each epoch took."""
-
-    def __init__(self, on_epoch: OnEpoch | None) -> None:
-        self._on_epoch = on_epoch
-        self.rows: list[dict[str, float]] = []
-        self.seconds: list[float] = []
-
-    @contextmanager
-    def timed(self) -> Iterator[None]:
-        """Take the time of an epoch."""
-        start = time.perf_counter()
-        yield
-        self.seconds.append(time.perf_counter() - start)
-
-    def add(self, row: dict[str, float]) -> None:
-        """Take note of an epoch, and tell whoever listens."""
-        self.rows.append(row)
-        if self._on_epoch:
-            self._on_epoch(row)
-
-
-class _Best:
-    """The best epoch so far, and whether waiting for a better one has been long enough."""
-
-    def __init__(self, recipe: Training) -> None:
-        self._patience, self._min_delta = recipe.patience, recipe.min_delta
-        self._rank = (-np.inf, -np.inf)
-        self._progress, self._waited = -np.inf, 0
-        self.epoch, self.weights = 0, []
-
-    def seen(self, row: dict[str, float], classifier: keras.Model) -> bool:
-        """Take note of an epoch; return whether to stop."""
-        rank = (row["val_f1"], -row["val_loss"])
-        if rank > self._rank:
-            # get_weights copies: later epochs must not change what is kept.
-            self._rank, self.epoch, self.weights = rank, row["epoch"], classifier.get_weights()
-        if row["val_f1"] > self._progress + self._min_delta:
-            self._progress, self._waited = row["val_f1"], 0
-        else:
-            self._waited += 1
-        return self._waited >= self._patience
