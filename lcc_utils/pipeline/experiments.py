@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -12,9 +12,12 @@ import pandas as pd
 from lcc_utils.evaluation.metrics import evaluate_result
 from lcc_utils.evaluation.result import Result
 from lcc_utils.pipeline import provenance
-from lcc_utils.pipeline.learners import Learned, OnEpoch, learn
+from lcc_utils.pipeline.learners import Learned, learn
 from lcc_utils.pipeline.plan import Experiment
 from lcc_utils.pipeline.store import SCHEMA, write_experiment
+
+if TYPE_CHECKING:
+    from lcc_utils.nn.course import OnEpoch
 
 HISTORY_COLUMNS = ["epoch", "loss", "f1", "val_loss", "val_f1", "val_auc", "learning_rate"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +18,9 @@ from lcc_utils.evaluation.metrics import best_weighted_f1
 from lcc_utils.nn.settings import ExperimentSettings
 
 if TYPE_CHECKING:
+    from lcc_utils.nn.course import OnEpoch
     from lcc_utils.nn.training import Fitted
 
-OnEpoch = Callable[[dict[str, float]], None]
 # A classical model or a frozen network's head: ``scores(features)`` gives P(ALL).
 FeatureModel = Any
 

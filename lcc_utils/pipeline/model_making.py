@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ from lcc_utils.nn.settings import ExperimentSettings
 from lcc_utils.pipeline import provenance
 from lcc_utils.pipeline.cells import open_cells
 from lcc_utils.pipeline.config import RunConfig
-from lcc_utils.pipeline.learners import OnEpoch, fit_network
+from lcc_utils.pipeline.learners import fit_network
 from lcc_utils.pipeline.model_files import FEATURES, ModelRecord, write_model_dir
 from lcc_utils.pipeline.model_numbers import calibration, measured, pooled, short, thresholds
 from lcc_utils.pipeline.store import read_json
@@ -27,6 +27,9 @@ from lcc_utils.report.model_directory import card
 from lcc_utils.report.rows import Runs
 from lcc_utils.report.tables import build_table
 from lcc_utils.report.training_tables import primary_runs
+
+if TYPE_CHECKING:
+    from lcc_utils.nn.course import OnEpoch
 
 STUDY = "primary"
 FOLDS = 5
