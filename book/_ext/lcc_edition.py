@@ -1,18 +1,23 @@
 """Sphinx extension of this book: every page says what it was computed on, and works offline.
 
-It reads ``edition.json`` beside the pages and puts a banner above and a footer below every page. It
-also finds the package for the API pages and removes every script, style, image and frame that a
-page would fetch from outside, whatever extension asked for it. It needs Sphinx alone.
+It reads ``edition.json`` beside the pages and puts a banner above and a footer below every page.
+It also finds the package for the API pages, has them made from its source alone, and removes
+every script, style, image and frame that a page would fetch from outside, whatever extension
+asked for it.
 """
 
 from __future__ import annotations
 
+import ast
 import html
 import json
 import os
 import re
+import sys
+from collections import defaultdict
 from pathlib import Path
 
+from astroid.manager import AstroidManager
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.errors import ExtensionError
@@ -108,7 +113,25 @@ def _configure(app: Sphinx, config: Config) -> None:
     edition = json.loads(path.read_text(encoding="utf-8"))
     config.html_theme_options["announcement"] = banner(edition)
     config.html_theme_options["extra_footer"] = footer(edition)
-    config.autoapi_dirs = [str(_package_dir(Path(app.srcdir)))]
+    package = _package_dir(Path(app.srcdir))
+    config.autoapi_dirs = [str(package)]
+    # autoapi reads source with astroid, which would follow each import into Keras and pandas where
+    # they are installed: that takes as long as the rest of the book, and puts their signatures
+    # into ours. What astroid must not load counts as not installed.
+    AstroidManager().module_denylist.update(_foreign_imports(package))
+
+
+def _foreign_imports(package: Path) -> set[str]:
+    """Return the names of the modules that a package imports from other projects."""
+    names = set()
+    for path in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names.update(alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names.add(node.module)
+    own = {package.name, *sys.stdlib_module_names}
+    return {name for name in names if name.partition(".")[0] not in own}
 
 
 def _find_by_last_name(app: Sphinx, env, node, content):
@@ -118,15 +141,28 @@ def _find_by_last_name(app: Sphinx, env, node, content):
     """
     if node.get("refdomain") != "py" or "." in node["reftarget"].strip("."):
         return None
-    domain = env.get_domain("py")
-    ending = "." + node["reftarget"].strip(".")
-    names = [name for name in domain.objects if name.endswith(ending)]
+    public, defined = _by_last_name(env)
+    last = node["reftarget"].strip(".")
+    names = public.get(last, [])
     if len(names) == 1:
-        entry = domain.objects[names[0]]
+        entry = env.get_domain("py").objects[names[0]]
         page = node["refdoc"]
         return make_refnode(app.builder, page, entry.docname, entry.node_id, content, names[0])
-    defined = getattr(env, "autoapi_all_objects", {})
-    return content if any(name.endswith(ending) for name in defined) else None
+    return content if last in defined else None
+
+
+def _by_last_name(env) -> tuple[dict[str, list[str]], set[str]]:
+    """Return the full names of the public objects by their last part, and every defined last part.
+
+    References are resolved once all pages are read, when neither changes any more.
+    """
+    if not hasattr(env, "lcc_last_names"):
+        public = defaultdict(list)
+        for name in env.get_domain("py").objects:
+            public[name.rpartition(".")[2]].append(name)
+        defined = {name.rpartition(".")[2] for name in getattr(env, "autoapi_all_objects", {})}
+        env.lcc_last_names = public, defined
+    return env.lcc_last_names
 
 
 def _keep_needed_files(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:  # noqa: ARG001 - the signature of the event
