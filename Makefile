@@ -50,7 +50,7 @@ clean: ## Remove the environments and what builds left; runs/ stays
 
 # One lock for Linux and macOS, Python 3.11 to 3.13: the newest versions that all of them take.
 COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
-	--upgrade --generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links \
+	--upgrade --generate-hashes --no-strip-extras --no-annotate --no-emit-index-url --no-emit-find-links \
 	--custom-compile-command "make lock" --output-file
 
 .PHONY: data-given
