@@ -110,7 +110,7 @@ def _on_dask(
         changes["studies.training.variants"] = {"area": {"model.backbone": "cell_area"}}
     config = load_config("demo", changes)
     cells = open_cells(config, None, False)
-    planned = make_plan(config, cells, cnmc.data_digest(cells)).experiments["training"]
+    planned = make_plan(config, cells, cnmc.data_digest(cells), "training").experiments["training"]
     prepare(planned[0].settings, cells)
     run = folder / f"run-{workers}"
     with LocalCluster(

@@ -348,7 +348,7 @@ def test_a_part_of_one_class_is_refused(monkeypatch):
         hem = np.flatnonzero(strata == 0)
         yield np.flatnonzero(strata == 1), hem
 
-    monkeypatch.setattr("lcc_utils.data.splits.StratifiedGroupKFold.split", by_class)
+    monkeypatch.setattr("sklearn.model_selection.StratifiedGroupKFold.split", by_class)
     with pytest.raises(RequestError, match=r"No ALL cells in part 1 of 5.*splits folds"):
         kfold_splits(table([5] * 8, [5] * 8))
 

@@ -15,6 +15,7 @@ from sklearn.metrics import roc_auc_score
 from lcc_utils.errors import DataError
 from lcc_utils.evaluation.factorial import factorial_effects
 from lcc_utils.evaluation.metrics import evaluate
+from lcc_utils.evaluation.ranks import ranks
 from lcc_utils.evaluation.resampling import resample
 from lcc_utils.evaluation.result import Result
 from lcc_utils.evaluation.statistics import (
@@ -545,3 +546,10 @@ def test_a_faulty_factorial_is_named():
         factorial_effects(pd.concat([frame, frame]), "auc", ["A", "B"], ["split"])
     with pytest.raises(DataError, match="at least one factor"):
         factorial_effects(frame, "auc", [], ["split"])
+
+
+@pytest.mark.parametrize("ties, theirs", [("average",) * 2, ("min",) * 2, ("first", "ordinal")])
+def test_ranks_are_those_of_scipy(ties, theirs):
+    values = np.round(np.random.default_rng(2).normal(size=400), 1)
+    assert np.unique(values).size < 100
+    assert np.array_equal(ranks(values, ties), stats.rankdata(values, theirs))

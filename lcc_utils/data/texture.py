@@ -18,8 +18,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
-from scipy import fft
+import scipy
 from tqdm import tqdm
 
 from lcc_utils.data.cache import cache_dir as default_cache_dir
@@ -130,6 +129,8 @@ def correlations(
         float64 ``(len(pairs),)``, at most 1; -1 where masks never overlap enough or a cell has no
         texture there (a deviation below half a grey level).
     """
+    from joblib import Parallel, delayed
+
     parts = [pairs[start : start + _PART] for start in range(0, len(pairs), _PART)]
     with tqdm(total=len(pairs), desc="comparing", disable=not progress) as bar:
         found = []
@@ -161,7 +162,7 @@ def _strengths(images: np.ndarray, pairs: list[list[int]]) -> list[float]:
     def spectra(i: int) -> tuple[np.ndarray, float]:
         texture, mask = _high_pass(images[i])
         stack = np.stack([texture, mask, texture * texture])
-        return fft.rfft2(stack, (_FFT, _FFT)), float(mask.sum())
+        return scipy.fft.rfft2(stack, (_FFT, _FFT)), float(mask.sum())
 
     def one(i: int, j: int) -> float:
         (a, size_a), (b, size_b) = spectra(i), spectra(j)
@@ -169,8 +170,8 @@ def _strengths(images: np.ndarray, pairs: list[list[int]]) -> list[float]:
         for of_a, of_b, out in zip((0, 1, 2, 1), (0, 1, 1, 2), products, strict=True):
             np.multiply(conjugate[of_a], b[of_b], out=out)
         # Of the inverse transform, only the shifts that count.
-        rows = fft.ifft(products, axis=1)[:, shift]
-        product, overlap, energy_a, energy_b = fft.irfft(rows, _FFT, axis=2)[:, :, shift]
+        rows = scipy.fft.ifft(products, axis=1)[:, shift]
+        product, overlap, energy_a, energy_b = scipy.fft.irfft(rows, _FFT, axis=2)[:, :, shift]
         # Pixels are counted in whole numbers; the transform leaves a trace of noise.
         overlap = np.rint(overlap)
         enough = overlap >= max(1.0, _OVERLAP * min(size_a, size_b))

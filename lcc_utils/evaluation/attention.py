@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import scipy
+import skimage
 from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage, stats
-from skimage.filters import threshold_otsu
-from skimage.transform import resize
 
 from lcc_utils.errors import DataError
+from lcc_utils.evaluation.ranks import ranks
 from lcc_utils.evaluation.resampling import (
     LEAST_SUBJECTS,
     REPLICATES,
@@ -66,12 +66,12 @@ def regions(image: np.ndarray) -> Regions:
     if not cell.any():
         raise DataError("The image has no cell: every pixel is black.")
     sigma = image.shape[0] / 64
-    weight = ndimage.gaussian_filter(cell.astype(float), sigma)
-    green = ndimage.gaussian_filter(image[..., _GREEN] * cell.astype(float), sigma)
+    weight = scipy.ndimage.gaussian_filter(cell.astype(float), sigma)
+    green = scipy.ndimage.gaussian_filter(image[..., _GREEN] * cell.astype(float), sigma)
     green = green / np.maximum(weight, 1e-9)
     inside = green[cell]
     flat = np.ptp(inside) < 1e-6
-    nucleus = cell if flat else cell & (green <= threshold_otsu(inside))
+    nucleus = cell if flat else cell & (green <= skimage.filters.threshold_otsu(inside))
     return Regions(nucleus, cell & ~nucleus, ~cell)
 
 
@@ -94,8 +94,8 @@ def rings(cell: NDArray[np.bool_], count: int = RINGS) -> NDArray[np.int64]:
     Rings follow the outline and have the same area, so that even attention gives each the same
     share whatever the cell's size and shape.
     """
-    depth = ndimage.distance_transform_edt(np.pad(cell, 1))[1:-1, 1:-1]
-    order = stats.rankdata(depth[cell], method="ordinal") - 1
+    depth = scipy.ndimage.distance_transform_edt(np.pad(cell, 1))[1:-1, 1:-1]
+    order = ranks(depth[cell], "first").astype(np.int64) - 1
     found = np.zeros(cell.shape, np.int64)
     found[cell] = 1 + order * count // max(order.size, 1)
     return found
@@ -117,10 +117,10 @@ def rank_agreement(a: ArrayLike, b: ArrayLike, where: NDArray[np.bool_] | None =
     if first.shape != second.shape:
         raise DataError(f"Maps of {first.shape} and {second.shape} pixels cannot be compared.")
     chosen = np.ones(first.shape, bool) if where is None else where
-    ranks = [stats.rankdata(one[chosen]) for one in (first, second)]
-    if any(np.ptp(rank) == 0 for rank in ranks):
+    ranked = [ranks(one[chosen]) for one in (first, second)]
+    if any(np.ptp(rank) == 0 for rank in ranked):
         return float("nan")
-    return float(np.corrcoef(*ranks)[0, 1])
+    return float(np.corrcoef(*ranked)[0, 1])
 
 
 def deletion_curve(
@@ -164,7 +164,7 @@ def insertion_curve(
     """
     images = _compared(images, maps)
     side = images.shape[1] / 8
-    blurred = ndimage.gaussian_filter(images, (0, side, side, 0))
+    blurred = scipy.ndimage.gaussian_filter(images, (0, side, side, 0))
     return _course(blurred, images, maps, score, steps)
 
 
@@ -191,7 +191,10 @@ def random_maps(
     """
     noise = rng.random((len(masks), grain, grain), np.float32)
     shape = masks.shape[1:]
-    enlarged = [resize(one, shape, order=1, mode="edge", anti_aliasing=False) for one in noise]
+    enlarged = [
+        skimage.transform.resize(one, shape, order=1, mode="edge", anti_aliasing=False)
+        for one in noise
+    ]
     return ((0.01 + 0.99 * np.stack(enlarged)) * masks).astype(np.float32)
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
 from scipy.special import expit, logit
 
 from lcc_utils.errors import DataError
@@ -179,7 +179,9 @@ def _level(u: NDArray[np.float64], truth: NDArray[np.int64], slope: float) -> fl
     """Return the intercept at which the mean probability is the share of ALL cells."""
     reach = abs(slope) * float(np.abs(u).max()) + 50
     return float(
-        brentq(lambda b: float(np.mean(expit(slope * u + b) - truth)), -reach, reach, xtol=1e-13)
+        scipy.optimize.brentq(
+            lambda b: float(np.mean(expit(slope * u + b) - truth)), -reach, reach, xtol=1e-13
+        )
     )
 
 
@@ -189,7 +191,7 @@ def _root(change: Callable[[float], float], low: float, high: float) -> float:
         return low
     if change(high) <= 0:
         return high
-    return float(brentq(change, low, high, xtol=1e-13))
+    return float(scipy.optimize.brentq(change, low, high, xtol=1e-13))
 
 
 def _checked(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -49,14 +49,20 @@ def evaluate(labels: ArrayLike, scores: ArrayLike, threshold: float) -> dict[str
         If there are no cells, the lengths differ, a label is not 0 or 1, a score is outside
         0 to 1 or not a number, or the threshold is not a number.
     """
-    truth, score = _checked(labels, scores)
+    truth, score = checked(labels, scores)
+    return {"auc": _auc(truth, score)} | _at_threshold(truth, score, threshold)
+
+
+def _at_threshold(
+    truth: NDArray[np.int64], score: NDArray[np.float64], threshold: float
+) -> dict[str, float | int]:
+    """Return what :func:`evaluate` does, but for the AUC."""
     if not np.isfinite(threshold):
         raise DataError(f"The threshold is {threshold}, not a number; choose one in 0 to 1.")
     kinds = np.bincount(2 * truth + (score >= threshold), minlength=4)
     tn, fp, fn, tp = (int(count) for count in kinds)
     f1_all, f1_hem = (2 * right / max(2 * right + fp + fn, 1) for right in (tp, tn))
     return {
-        "auc": _auc(truth, score),
         "f1_weighted": ((tp + fn) * f1_all + (tn + fp) * f1_hem) / truth.size,
         "accuracy": (tp + tn) / truth.size,
         "sensitivity": _share(tp, tp + fn),
@@ -94,7 +100,7 @@ def choose_threshold(predictions: pd.DataFrame) -> float:
     DataError
         As in :func:`evaluate`.
     """
-    truth, score = _checked(predictions["label"], predictions["score"])
+    truth, score = checked(predictions["label"], predictions["score"])
     edges, f1 = _f1_by_threshold(truth, score)
     best = f1 >= f1.max() - _TIE
     first = best & ~np.concatenate([[False], best[:-1]])
@@ -112,7 +118,7 @@ def best_weighted_f1(labels: ArrayLike, scores: ArrayLike) -> float:
 
     Parameters and errors are those of :func:`evaluate`.
     """
-    return float(_f1_by_threshold(*_checked(labels, scores))[1].max())
+    return float(_f1_by_threshold(*checked(labels, scores))[1].max())
 
 
 def evaluate_result(result: Result) -> dict[str, float | int]:
@@ -140,8 +146,8 @@ def evaluate_result(result: Result) -> dict[str, float | int]:
             )
     threshold = choose_threshold(validation)
     chosen = evaluate(test["label"], test["score"], threshold)
-    half = evaluate(test["label"], test["score"], 0.5)
-    fixed = {"auc", "cells", "all_cells", "hem_cells"}
+    half = _at_threshold(*checked(test["label"], test["score"]), 0.5)
+    fixed = {"cells", "all_cells", "hem_cells"}
     measured = evaluate(validation["label"], validation["score"], threshold) | _subjects(validation)
     return (
         {"threshold": threshold}
@@ -164,7 +170,7 @@ def by_subject(predictions: pd.DataFrame, threshold: float) -> pd.DataFrame:
     DataError
         As in :func:`evaluate`.
     """
-    truth, score = _checked(predictions["label"], predictions["score"])
+    truth, score = checked(predictions["label"], predictions["score"])
     cells = pd.DataFrame(
         {
             "subject": predictions["subject"].astype(str).to_numpy(),
@@ -211,9 +217,19 @@ def natural(name: object) -> tuple:
     return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts if part)
 
 
-def _checked(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    truth = pd.to_numeric(pd.Series(labels), errors="coerce").to_numpy(float, na_value=np.nan)
-    score = pd.to_numeric(pd.Series(scores), errors="coerce").to_numpy(float, na_value=np.nan)
+def _numbers(values: ArrayLike) -> NDArray[np.float64]:
+    """Return values as floats, nan in the place of what is no number."""
+    if getattr(values, "dtype", None) in (np.float64, np.int64):
+        return np.asarray(values, float)
+    return pd.to_numeric(pd.Series(values), errors="coerce").to_numpy(float, na_value=np.nan)
+
+
+def checked(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return labels as 0 and 1 and scores in 0 to 1, each an array of shape (n,).
+
+    Parameters and errors are those of :func:`evaluate`.
+    """
+    truth, score = _numbers(labels), _numbers(scores)
     if truth.size == 0:
         raise DataError("There are no predictions to measure; run the experiment again.")
     if truth.size != score.size:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
-from sklearn.neighbors import NearestNeighbors
+
+if TYPE_CHECKING:
+    from sklearn.neighbors import NearestNeighbors
 
 __all__ = ["Neighbours", "Novelty", "energy", "fit_neighbours", "fit_novelty", "unsureness"]
 
@@ -95,6 +98,8 @@ def fit_neighbours(features: NDArray, neighbours: int = NEIGHBOURS) -> Neighbour
     Nothing is assumed of how they are distributed. Source: Sun et al. (2022), arXiv 2204.06507,
     section 3.
     """
+    from sklearn.neighbors import NearestNeighbors
+
     values = _of_length_one(features)
     search = NearestNeighbors(n_neighbors=min(neighbours, len(values)), algorithm="brute")
     return Neighbours(search.fit(values))

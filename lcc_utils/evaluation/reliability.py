@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
 
 from lcc_utils.errors import RequestError
 from lcc_utils.evaluation.metrics import evaluate
+from lcc_utils.evaluation.ranks import ranks
 from lcc_utils.evaluation.resampling import REPLICATES, Interval
 from lcc_utils.evaluation.subject_sums import bootstrap, ratio, share_interval, subjects_of
 
@@ -47,7 +47,7 @@ def bin_of(scores: ArrayLike, bins: int = BINS, kind: str = "equal count") -> ND
     scores = np.asarray(scores, float)
     if kind == "equal width":
         return np.minimum((scores * bins).astype(np.int64), bins - 1)
-    return ((rankdata(scores, "min") - 1) * bins // scores.size).astype(np.int64)
+    return ((ranks(scores, "min") - 1) * bins // scores.size).astype(np.int64)
 
 
 def reliability(

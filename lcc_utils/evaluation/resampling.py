@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from lcc_utils.errors import DataError
+from lcc_utils.evaluation.ranks import ranks
 from lcc_utils.evaluation.result import Result
 from lcc_utils.evaluation.weighted import METRICS, Cells, measure, weighted_cells
 
@@ -138,7 +138,7 @@ def paired_permutation(
     subjects = int(first.unit.max()) + 1
     both = Cells(
         np.concatenate([first.label, second.label]),
-        np.concatenate([stats.rankdata(first.score), stats.rankdata(second.score)]),
+        np.concatenate([ranks(first.score), ranks(second.score)]),
         None if metric == "auc" else np.concatenate([first.called, second.called]),
         np.concatenate([first.unit, second.unit + subjects]),
     )
@@ -224,14 +224,17 @@ def percentile_range(values: ArrayLike, level: float = LEVEL) -> tuple[float, fl
 def _bootstrap(
     cells: Cells, classes: NDArray[np.int64], metrics: Sequence[str], replicates: int, seed: int
 ) -> dict[str, Interval]:
-    estimates = measure(cells, np.ones((1, classes.size)), metrics)
-    ends = dict.fromkeys(metrics, (np.nan, np.nan))
-    if np.bincount(classes, minlength=2).min() >= LEAST_SUBJECTS:
-        times = resample(classes, replicates, np.random.default_rng(seed))
-        replicated = measure(cells, times, metrics)
-        defined = {name: values[~np.isnan(values)] for name, values in replicated.items()}
-        ends |= {name: percentile_range(values) for name, values in defined.items() if values.size}
-    return {name: Interval(float(estimates[name][0]), *ends[name]) for name in metrics}
+    enough = np.bincount(classes, minlength=2).min() >= LEAST_SUBJECTS
+    times = resample(classes, replicates if enough else 0, np.random.default_rng(seed))
+    once = np.ones((1, classes.size), np.int64)
+    found = measure(cells, np.concatenate([once, times]), metrics)
+    return {name: Interval(float(own[0]), *ends_of(own[1:])) for name, own in found.items()}
+
+
+def ends_of(replicates: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the ends of an interval, nan where a metric is defined in no replicate."""
+    defined = replicates[~np.isnan(replicates)]
+    return percentile_range(defined) if defined.size else (np.nan, np.nan)
 
 
 def _classes(predictions: pd.DataFrame, cells: Cells) -> NDArray[np.int64]:

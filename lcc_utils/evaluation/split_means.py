@@ -17,7 +17,7 @@ from lcc_utils.evaluation.resampling import (
     LEAST_SUBJECTS,
     REPLICATES,
     Interval,
-    percentile_range,
+    ends_of,
     resample,
 )
 from lcc_utils.evaluation.weighted import measure, weighted_cells
@@ -79,14 +79,11 @@ def mean_change_intervals(
     """
     labels = _classes((*first, *second))
     pairs = list(zip(first, second, strict=True))
-    estimates = _differences(pairs, labels, _once(len(labels)), metrics)
-    ends = dict.fromkeys(metrics, (np.nan, np.nan))
     classes = labels.to_numpy(np.int64)
-    if np.bincount(classes, minlength=2).min() >= LEAST_SUBJECTS:
-        times = resample(classes, replicates, np.random.default_rng(seed))
-        found = _differences(pairs, labels, times, metrics)
-        ends = {name: percentile_range(own[~np.isnan(own)]) for name, own in found.items()}
-    return {name: Interval(float(estimates[name][0]), *ends[name]) for name in metrics}
+    enough = np.bincount(classes, minlength=2).min() >= LEAST_SUBJECTS
+    times = resample(classes, replicates if enough else 0, np.random.default_rng(seed))
+    found = _differences(pairs, labels, np.concatenate([_once(len(labels)), times]), metrics)
+    return {name: Interval(float(own[0]), *ends_of(own[1:])) for name, own in found.items()}
 
 
 def _differences(
@@ -97,7 +94,7 @@ def _differences(
 ) -> dict[str, NDArray[np.float64]]:
     changes: dict[str, list[NDArray[np.float64]]] = {name: [] for name in metrics}
     for before, after in pairs:
-        sides = [sorted(set(side["subject"].astype(str))) for side in (before, after)]
+        sides = [sorted(side["subject"].astype(str).unique()) for side in (before, after)]
         if sides[0] != sides[1]:
             raise DataError(
                 "Predictions that are paired are not of the same subjects; compare results of "

@@ -14,11 +14,11 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
-from statsmodels.stats.multitest import multipletests
+from scipy.special import ndtr, stdtr, stdtrit
 
 from lcc_utils.errors import DataError
 from lcc_utils.evaluation.metrics import evaluate
+from lcc_utils.evaluation.ranks import ranks
 from lcc_utils.evaluation.resampling import LEAST_SUBJECTS as LEAST_SUBJECTS
 from lcc_utils.evaluation.resampling import LEVEL, Interval
 from lcc_utils.evaluation.resampling import REPLICATES as REPLICATES
@@ -144,7 +144,7 @@ def delong(labels: ArrayLike, a: ArrayLike, b: ArrayLike) -> DeLong:
         np.var(one - other, ddof=1) / one.size for one, other in ((all_a, all_b), (hem_a, hem_b))
     )
     z = _ratio(aucs[0] - aucs[1], float(np.sqrt(variance)))
-    return DeLong(*aucs, z, float(2 * stats.norm.sf(abs(z))))
+    return DeLong(*aucs, z, float(2 * ndtr(-abs(z))))
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
@@ -155,6 +155,8 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     DataError
         If a p is outside 0 to 1.
     """
+    from statsmodels.stats.multitest import multipletests
+
     p = np.asarray(p_values, float)
     tested = ~np.isnan(p)
     if ((p[tested] < 0) | (p[tested] > 1)).any():
@@ -209,8 +211,8 @@ def _t_test(values: ArrayLike, shared: float) -> TTest:
     sd = float(values.std(ddof=1)) if np.ptp(values) > 0 else 0.0
     error = sd * float(np.sqrt(1 / values.size + shared))
     t = _ratio(mean, error)
-    half = float(stats.t.ppf((1 + LEVEL) / 2, df)) * error
-    return TTest(mean, sd, t, df, float(2 * stats.t.sf(abs(t), df)), mean - half, mean + half)
+    half = float(stdtrit(df, (1 + LEVEL) / 2)) * error
+    return TTest(mean, sd, t, df, float(2 * stdtr(df, -abs(t))), mean - half, mean + half)
 
 
 def _ratio(difference: float, error: float) -> float:
@@ -224,9 +226,9 @@ def _components(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """For each ALL cell the share of HEM cells below, for each HEM cell that of ALL cells above."""
     positive, negative = scores[labels == 1], scores[labels == 0]
-    ranks = stats.rankdata(np.concatenate([positive, negative]))
-    below = ranks[: positive.size] - stats.rankdata(positive)
-    not_above = ranks[positive.size :] - stats.rankdata(negative)
+    together = ranks(np.concatenate([positive, negative]))
+    below = together[: positive.size] - ranks(positive)
+    not_above = together[positive.size :] - ranks(negative)
     return below / negative.size, 1 - not_above / positive.size
 
 

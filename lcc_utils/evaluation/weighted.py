@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from lcc_utils.errors import DataError
-from lcc_utils.evaluation.metrics import evaluate
+from lcc_utils.evaluation.metrics import checked
 
 METRICS = ("auc", "f1_weighted", "accuracy", "sensitivity", "specificity", "precision")
 # Replicates computed at a time where units are cells: 7,108 then take some 6 MB an array.
@@ -81,15 +81,14 @@ def weighted_cells(
             f"The predictions have no column {', '.join(missing)}; calls come from `called` "
             "unless a threshold is given."
         )
-    evaluate(predictions["label"], predictions["score"], 0.5)  # refuses what is no prediction
+    label, score = checked(predictions["label"], predictions["score"])
     if predictions["subject"].isna().any():
         raise DataError("Some predictions have no subject; the predictions.csv is incomplete.")
-    score = np.clip(predictions["score"].to_numpy(float), 0, 1)
     return Cells(
-        predictions["label"].to_numpy(np.int64),
+        label,
         score,
         _calls(predictions, score, thresholds) if calls else None,
-        np.unique(predictions["subject"].astype(str).to_numpy(str), return_inverse=True)[1],
+        pd.factorize(predictions["subject"].astype(str), sort=True)[0],
     )
 
 

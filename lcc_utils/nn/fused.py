@@ -111,8 +111,11 @@ _FUSED = {
 def with_fused_layers(model: keras.Model) -> keras.Model:
     """Return a copy of a model whose activations and batch normalisations are fused.
 
-    It has the weights of the model, and the state of its random draws.
+    It has the weights of the model, and the state of its random draws. On another backend than
+    TensorFlow, where these layers do what Keras' own do, it is the model itself.
     """
+    if keras.backend.backend() != "tensorflow":
+        return model
 
     def fused(layer: keras.Layer) -> keras.Layer:
         return _FUSED.get(type(layer), type(layer)).from_config(layer.get_config())

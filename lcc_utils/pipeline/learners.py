@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from lcc_utils.classical.features import feature_table
 from lcc_utils.classical.models import fit as fit_classical
 from lcc_utils.data.images import PixelCache
 from lcc_utils.data.label_noise import wrong_labels
@@ -66,6 +65,8 @@ def learn(
         If pixels cannot be read, or training diverges or runs out of memory.
     """
     if settings.classical:
+        from lcc_utils.classical.features import feature_table
+
         return _from_features(settings, cells, split, seed, feature_table(cells))
     pixels = PixelCache(cells, settings.pixels.size, settings.pixels.crop)
     if settings.model.frozen:
@@ -79,6 +80,8 @@ def learn(
 def prepare(settings: ExperimentSettings, cells: pd.DataFrame, progress: bool = False) -> None:
     """Fill the caches that a model of these settings reads: pixels, or measured features."""
     if settings.classical:
+        from lcc_utils.classical.features import feature_table
+
         feature_table(cells, progress=progress)
         return
     pixels = PixelCache(cells, settings.pixels.size, settings.pixels.crop, progress=progress)

@@ -90,8 +90,10 @@ def experiment_key(data_digest: str, split_digest: str, settings: dict, seed: in
     )
 
 
-def make_plan(config: RunConfig, cells: pd.DataFrame, data_digest: str) -> Plan:
-    """Plan every experiment of a run, splits made and guarded.
+def make_plan(
+    config: RunConfig, cells: pd.DataFrame, data_digest: str, only: str | None = None
+) -> Plan:
+    """Plan every experiment of a run, or of one of its studies, splits made and guarded.
 
     A split that the data cannot give, or that leaks, is refused by name and the rest of its
     study stays. Variants follow each other, so that a model is compiled once.
@@ -114,7 +116,8 @@ def make_plan(config: RunConfig, cells: pd.DataFrame, data_digest: str) -> Plan:
             return [], str(error)
         return made, ""
 
-    for name, study in config.studies.items():
+    studies = {only: config.studies[only]} if only else config.studies
+    for name, study in studies.items():
         experiments[name] = []
         for variant, changes in study.variants.items():
             settings = config.experiment(study.settings, changes)

@@ -93,6 +93,8 @@ class Run:
         Every setting.
     cells
         The table of cells with their subjects; ``attrs["label"]`` names the data.
+    digest
+        The data digest of the cells.
     planned
         The experiments of each study; those the data cannot give are in ``refused``.
     """
@@ -107,7 +109,7 @@ class Run:
     ) -> None:
         self.name, self.config, self.cells = name, config, cells
         self.folder = runs_dir() / name
-        self._digest = digest
+        self.digest = digest
         self._read: dict[str, Result] = {}
         self._tables: dict[str, tuple[list, pd.DataFrame]] = {}
         record = begin(self.folder, config, cells, digest, overrides, lambda: self.plan)
@@ -116,7 +118,7 @@ class Run:
     @cached_property
     def plan(self) -> Plan:
         """Every experiment with its split, as this version of the package plans the run."""
-        return make_plan(self.config, self.cells, self._digest)
+        return make_plan(self.config, self.cells, self.digest)
 
     @property
     def data_label(self) -> str:
@@ -252,7 +254,9 @@ class Run:
 
 def finished(run: Run, study: str) -> list[tuple[Experiment, Result]]:
     """Return the experiments of a study's first split that have a result, in the plan's order."""
-    planned = run.plan.experiments[study]
     found = {result.key: result for result in run.gather(study)[study]}
+    if not found:
+        return []
+    planned = make_plan(run.config, run.cells, run.digest, study).experiments[study]
     own = [one for one in planned if one.split.digest == planned[0].split.digest]
     return [(one, found[one.key]) for one in own if one.key in found]

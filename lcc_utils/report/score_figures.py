@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from sklearn.metrics import roc_curve
 
 from lcc_utils.errors import DataError
 from lcc_utils.evaluation.metrics import CLASSES, by_subject
@@ -36,6 +35,8 @@ def roc(results: Sequence[Result], *, data_label: str) -> Figure:
     """ROC curves on test cells, the point of the chosen threshold marked."""
     if not results:
         return absent("The ROC curves", data_label=data_label)
+    from sklearn.metrics import roc_curve
+
     figure, (axis,) = new_figure(5.0)
     axis.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=":")
     phrases = []

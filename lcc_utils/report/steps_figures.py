@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from sklearn.metrics import roc_curve
 
 from lcc_utils.evaluation.result import Result
 from lcc_utils.report.claims import load_claims
@@ -64,6 +63,8 @@ def stated_point(results: Sequence[Result], *, data_label: str) -> tuple[Figure,
     tuple
         As :func:`roc_argument`.
     """
+    from sklearn.metrics import roc_curve
+
     known = {claim.id: float(claim.value) for claim in load_claims() if claim.unit != "text"}
     curves = {}
     for result in results:
