@@ -42,6 +42,10 @@ def main(arguments: list[str] | None = None) -> int:
         seconds = _book(args.jupyter_book)
         rows.append(("jupyter-book build book", "published edition, clean", seconds))
         record.goal("jupyter-book build book, s", seconds, 60, "lower")
+    if args.tests:
+        seconds = _tests()
+        rows.append(("make test", "the environment is there", seconds))
+        record.goal("make test, s", seconds, 300, "lower")
     columns = ["what", "how", "seconds"]
     record.tables["Everyday waits"] = pd.DataFrame(rows, columns=columns).round(3)
     record.tables["Slowest imports of lcc --help"] = _slowest(HELP)
@@ -94,6 +98,14 @@ def _book(command: Path) -> float:
         return time.perf_counter() - start
 
 
+def _tests() -> float:
+    start = time.perf_counter()
+    done = subprocess.run(["make", "test"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"make test failed, so its time says nothing:\n{done.stdout[-2000:]}")
+    return time.perf_counter() - start
+
+
 def _stages(run: Path) -> pd.DataFrame:
     """Return the time of a run's notebooks and of its experiments, by study and all together.
 
@@ -135,6 +147,7 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
         "--jupyter-book", metavar="PATH", type=Path,
         default=ROOT / ".venv-book" / "bin" / "jupyter-book", help="the command to build with",
     )  # fmt: skip
+    parser.add_argument("--tests", action="store_true", help="also time make test (minutes)")
     parser.add_argument("--run", metavar="FOLDER", type=Path, help="a finished run's folder")
     args = parser.parse_args(arguments)
     if args.tiny:

@@ -36,6 +36,7 @@ _WHAT = {
     "scale": "More than one process, more than one machine",
 }
 _BEFORE = "before"
+_FRAMEWORKS = ("keras", "tensorflow", "tensorflow-cpu")
 
 
 def page(folder: Path) -> str:
@@ -76,7 +77,7 @@ def _section(folder: Path, name: str) -> str:
 
 def _measured_on(found: dict[str, Any]) -> str:
     hardware, versions = found["hardware"], found["versions"]
-    frameworks = [f"{n} {versions[n]}" for n in ("keras", "tensorflow") if versions.get(n)]
+    frameworks = [f"{n} {versions[n]}" for n in _FRAMEWORKS if versions.get(n)]
     changed = ", with changes that were not committed," if found["git"]["dirty"] else ""
     return (
         f"Measured {found['created'][:10]} at commit `{found['git']['commit'][:7]}`{changed} on "

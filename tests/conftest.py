@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import subprocess
@@ -12,6 +13,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+# Each takes more than 20 s.
+LONG = {
+    "test_augment", "test_bench", "test_book", "test_browser", "test_classifier", "test_compute",
+    "test_efficiency", "test_predict", "test_published", "test_training",
+}  # fmt: skip
 THREADS = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -22,13 +28,25 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Deal out files to processes, and to one, first, all that asks for the finished run."""
+    """Deal out files to processes, and to one, first, all that asks for the finished run.
+
+    Then come the files that take longest, so that the processes end at about the same time.
+    """
     for item in items:
         waits = "tiny_run" in item.fixturenames
         group = "the finished run" if waits else item.path.stem
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: "tiny_run" not in item.fixturenames)
+    items.sort(key=lambda item: ("tiny_run" not in item.fixturenames, item.path.stem not in LONG))
+
+
+def pytest_collection_finish() -> None:
+    """Leave what is imported out of every later search for garbage.
+
+    statsmodels asks for one with each adjustment of p values; beside TensorFlow it takes .3 s.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
