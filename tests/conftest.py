@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # Each takes more than 20 s.
 LONG = {
     "test_augment", "test_bench", "test_book", "test_browser", "test_classifier", "test_compute",
-    "test_efficiency", "test_predict", "test_published", "test_training",
+    "test_efficiency", "test_jax", "test_predict", "test_published", "test_training",
 }  # fmt: skip
 THREADS = ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 

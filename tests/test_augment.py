@@ -420,7 +420,6 @@ def test_another_process_changes_a_cell_alike_and_loads_imgaug_only_then(under_j
     assert there.stdout.split()[-1] == hashlib.sha256(here[2:4].tobytes()).hexdigest()
 
 
-# Few, since JAX compiles every operation of an eager layer.
 @pytest.mark.skipif(not ON_TENSORFLOW, reason="runs once, in the TensorFlow process")
 def test_threads_that_change_cells_at_once_do_not_disturb_each_other():
     images = square_cells(24, texture=20)
@@ -433,19 +432,3 @@ def test_threads_that_change_cells_at_once_do_not_disturb_each_other():
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(change, parts))
     assert np.array_equal(alone, together)
-
-
-UNDER_JAX = (
-    "only_flagged or trains_inside or (all_black and stain and device) "
-    "or (rotation_fills_its_range and not cpu)"
-)
-
-
-@pytest.mark.skipif(not ON_TENSORFLOW, reason="runs once, in the TensorFlow process")
-def test_the_layer_passes_tests_under_jax_too(under_jax):
-    pytest.importorskip("jax")
-    done = run_python(
-        "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", UNDER_JAX, __file__, env=under_jax
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
-    assert "4 passed" in done.stdout, done.stdout[-500:]

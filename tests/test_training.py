@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -504,49 +501,3 @@ def test_cross_entropy_is_plain_and_focal_has_its_settings():
     assert (plain["gamma"], plain["alpha"]) == (0.0, [1.0, 1.0])
     focal = compiled.prepare(settings(loss={"gamma": 1.5}), 0).loss.get_config()
     assert (focal["gamma"], focal["alpha"]) == (1.5, [0.75, 0.25])
-
-
-JAX = """
-import numpy as np
-from lcc_utils.evaluation.metrics import best_weighted_f1
-from lcc_utils.nn.losses import FocalLoss
-from lcc_utils.nn.classifier import build_classifier, parameter_counts
-from lcc_utils.nn.schedules import LayerwiseAdamW
-from lcc_utils.nn.settings import ExperimentSettings
-from lcc_utils.nn.training import Cells, fit, predict_scores
-import keras
-assert keras.backend.backend() == "jax"
-loss = float(FocalLoss()(np.array([[0.0, 1.0]]), np.array([[0.2, 0.8]])))
-assert abs(loss - 0.25 * 0.04 * -np.log(0.8)) < 1e-7
-model = build_classifier("small_cnn", 32, weights="none")
-assert parameter_counts(model)["parameters_trainable"] == 387_434
-labels = np.tile([1, 1, 1, 0], 24)
-pixels = np.zeros((96, 32, 32, 3), np.uint8) + (100 * labels[:, None, None, None]).astype(np.uint8)
-recipe = {"epochs": 2, "batch": 16, "steps_per_epoch": 1, "backbone_rate": 0.5}
-settings = ExperimentSettings(
-    pixels={"size": 32}, model={"backbone": "small_cnn"}, training=recipe,
-    augmentation={"policy": "stain", "target": "all"}, prediction={"views": 4},
-)
-cells = Cells(np.arange(96), labels)
-runs = []
-for _ in range(2):
-    fitted = fit(settings, pixels, cells, cells, 0, best_weighted_f1)
-    runs.append(predict_scores(fitted.logits, pixels, cells.rows))
-assert np.isfinite(runs[0]).all() and np.array_equal(*runs)
-assert fitted.validation_scores.shape == (96,)
-slow = LayerwiseAdamW(0.01, 0.1, 0.25, ["slow"])
-values = [keras.Variable(np.ones(3, "float32"), name=name) for name in ("slow", "fast")]
-slow.build(values)
-slow.apply([keras.ops.full((3,), 0.5) for _ in values], values)
-assert np.allclose([np.array(v)[0] for v in values], [0.99725, 0.989], atol=1e-6)
-print("steps", len(fitted.history))
-"""
-
-
-@pytest.mark.jax
-def test_model_loss_and_train_step_run_under_jax(under_jax):
-    done = subprocess.run(
-        [sys.executable, "-c", JAX], env=under_jax, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.split() == ["steps", "2"]

@@ -137,10 +137,13 @@ def _measured_problems(folder: Path, known: pd.DataFrame, results: Results) -> l
 def _are_known(rows: pd.DataFrame, known: pd.DataFrame) -> bool:
     """Whether every row names a cell that there is, with its label and subject."""
     place = known.index.get_indexer(rows["cell_id"])
-    own = known.iloc[place]
+    return bool((place >= 0).all()) and _agree(rows, known.iloc[place])
+
+
+def _agree(rows: pd.DataFrame, own: pd.DataFrame) -> bool:
+    """Whether rows have the subjects and labels of the cells that stand in the same place."""
     return bool(
-        (place >= 0).all()
-        and (own["subject"].to_numpy() == rows["subject"].to_numpy()).all()
+        (own["subject"].to_numpy() == rows["subject"].to_numpy()).all()
         and (own["label"].to_numpy("int64") == rows["label"].to_numpy("int64")).all()
     )
 
@@ -162,10 +165,11 @@ def _experiment_problems(
         stored = record["metrics"].get(name)
         if stored is None or not _same(value, stored):
             problems.append(f"{key}: {name} is {value} from the predictions, {stored} as stored.")
-    unknown = predictions.loc[~predictions["cell_id"].isin(known.index), "cell_id"].nunique()
-    if unknown:
+    place = known.index.get_indexer(predictions["cell_id"])
+    if (place < 0).any():
+        unknown = predictions.loc[place < 0, "cell_id"].nunique()
         problems.append(f"{key}: {unknown} predicted cells are not in cells.csv.")
-    elif not _are_known(predictions, known):
+    elif not _agree(predictions, known.iloc[place]):
         problems.append(f"{key}: labels or subjects differ from cells.csv.")
     shared = set(held.test["subject"].unique()) & set(held.validation["subject"].unique())
     if shared and result.protocol not in LEAKY:
