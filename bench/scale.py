@@ -169,7 +169,7 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     )  # fmt: skip
     args = parser.parse_args(arguments)
     if args.tiny:
-        args.experiments, args.cells, args.classical = 2, 160, True
+        args.experiments, args.cells, args.classical = 2, 100, True
     return args
 
 
