@@ -12,13 +12,12 @@ from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
 from lcc_utils.errors import DataError
 from lcc_utils.evaluation.metrics import (
-    by_subject,
     choose_threshold,
     evaluate,
     evaluate_result,
-    subject_spread,
 )
 from lcc_utils.evaluation.result import Result
+from lcc_utils.evaluation.subjects import by_subject, subject_spread
 
 
 def frame(labels, scores, subjects=None, partition="test"):

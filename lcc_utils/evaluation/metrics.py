@@ -158,59 +158,6 @@ def evaluate_result(result: Result) -> dict[str, float | int]:
     )
 
 
-def by_subject(predictions: pd.DataFrame, threshold: float) -> pd.DataFrame:
-    """Measure each subject: ``subject, label, cells, correct, accuracy, mean_score``.
-
-    Sorted by class (ALL first), then accuracy (worst first), then subject in natural order.
-    ``accuracy`` is ``correct / cells``, in 0 to 1; a subject's cells are all of one class, so it
-    is the subject's own sensitivity or specificity.
-
-    Raises
-    ------
-    DataError
-        As in :func:`evaluate`.
-    """
-    truth, score = checked(predictions["label"], predictions["score"])
-    cells = pd.DataFrame(
-        {
-            "subject": predictions["subject"].astype(str).to_numpy(),
-            "label": truth,
-            "score": score,
-            "correct": (score >= threshold).astype(int) == truth,
-        }
-    )
-    table = (
-        cells.groupby(["subject", "label"])
-        .agg(cells=("correct", "size"), correct=("correct", "sum"), mean_score=("score", "mean"))
-        .reset_index()
-    )
-    table["accuracy"] = table["correct"] / table["cells"]
-    table["_order"] = table["subject"].map(natural)
-    table = table.sort_values(["label", "accuracy", "_order"], ascending=[False, True, True])
-    columns = ["subject", "label", "cells", "correct", "accuracy", "mean_score"]
-    return table[columns].reset_index(drop=True)
-
-
-def subject_spread(predictions: pd.DataFrame, threshold: float) -> dict[str, dict]:
-    """Describe how accuracy spreads over the subjects of each class.
-
-    Returns
-    -------
-    dict
-        For ``"ALL"`` and ``"HEM"``: ``subjects`` (their number), ``median``, ``q1``, ``q3``
-        (linear quartiles), ``min``, ``max`` of the subjects' accuracies in 0 to 1, each subject
-        counting once, and ``worst``, the name of a subject with the least. Without subjects of a
-        class the numbers are nan and ``worst`` is empty.
-
-    Raises
-    ------
-    DataError
-        As in :func:`evaluate`.
-    """
-    table = by_subject(predictions, threshold)
-    return {name: _spread(table[table["label"] == label]) for label, name in CLASSES.items()}
-
-
 def natural(name: object) -> tuple:
     """Order names as people do, digits by value: 2, 10, h3, H14."""
     parts = re.split(r"(\d+)", str(name).lower())
@@ -289,19 +236,6 @@ def _subjects(predictions: pd.DataFrame) -> dict[str, int]:
         "all_subjects": int(count.get(1, 0)),
         "hem_subjects": int(count.get(0, 0)),
     }
-
-
-def _spread(table: pd.DataFrame) -> dict[str, float | int | str]:
-    accuracy = table["accuracy"].to_numpy(float)
-    names = ("min", "q1", "median", "q3", "max")
-    if accuracy.size == 0:
-        return {"subjects": 0} | dict.fromkeys(names, float("nan")) | {"worst": ""}
-    quartiles = np.quantile(accuracy, [0, 0.25, 0.5, 0.75, 1])
-    return (
-        {"subjects": int(accuracy.size)}
-        | {name: float(value) for name, value in zip(names, quartiles, strict=True)}
-        | {"worst": str(table["subject"].iloc[0])}
-    )
 
 
 def _share(part: float, whole: float) -> float:

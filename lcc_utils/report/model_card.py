@@ -12,9 +12,10 @@ from typing import Any
 import pandas as pd
 
 from lcc_utils.data.official import expected_counts
-from lcc_utils.evaluation.metrics import CLASSES, by_subject
+from lcc_utils.evaluation.metrics import CLASSES
 from lcc_utils.evaluation.resampling import LEAST_SUBJECTS, pooled
 from lcc_utils.evaluation.result import Results
+from lcc_utils.evaluation.subjects import by_subject
 from lcc_utils.report.formatting import cell, percent
 from lcc_utils.report.rows import Runs, by_variant
 from lcc_utils.report.table_markup import to_markdown

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from lcc_utils.evaluation.metrics import CLASSES, by_subject, natural
+from lcc_utils.evaluation.metrics import CLASSES, natural
 from lcc_utils.evaluation.resampling import paired_permutation, percentile_range
 from lcc_utils.evaluation.result import Missing, Result, Results
 from lcc_utils.evaluation.statistics import TTest, corrected_t, holm
+from lcc_utils.evaluation.subjects import by_subject
 from lcc_utils.report.rows import HEADLINE, Runs, by_variant, points, score, subjects_of, table
 
 STUDIES = ("monte_carlo", "monte_carlo_trained")

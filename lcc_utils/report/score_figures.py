@@ -13,8 +13,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from lcc_utils.errors import DataError
-from lcc_utils.evaluation.metrics import CLASSES, by_subject
+from lcc_utils.evaluation.metrics import CLASSES
 from lcc_utils.evaluation.result import Result
+from lcc_utils.evaluation.subjects import by_subject
 from lcc_utils.report.formatting import percent
 from lcc_utils.report.style import (
     COLOURS,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pandas as pd
 
-from lcc_utils.evaluation.metrics import subject_spread
 from lcc_utils.evaluation.result import Result, Results
 from lcc_utils.evaluation.statistics import (
     delong,
@@ -13,6 +12,7 @@ from lcc_utils.evaluation.statistics import (
     pooled,
     subject_intervals,
 )
+from lcc_utils.evaluation.subjects import subject_spread
 from lcc_utils.report.literature import load_literature
 from lcc_utils.report.rows import (
     METRICS,
