@@ -109,7 +109,8 @@ def _tests() -> float:
 def _stages(run: Path) -> pd.DataFrame:
     """Return the time of a run's notebooks and of its experiments, by study and all together.
 
-    Processes that share the experiments each add to the time of a study, not to that of all.
+    Processes that share the experiments each add to the time of a study, not to that of all. What
+    was run in several sittings spans the pauses between them too.
     """
     record = json.loads((run / "run.json").read_text(encoding="utf-8"))
     rows: list[dict[str, Any]] = []
@@ -128,12 +129,18 @@ def _stages(run: Path) -> pd.DataFrame:
     if ends:
         whole = (max(ends) - min(begins)).total_seconds() / 60
         rows.append({"stage": "all experiments, first to last", "minutes": whole})
-    for path in sorted((run / "notebooks").glob("*.ipynb")):
-        metadata = nbformat.read(path, as_version=4).metadata.get("papermill", {})
+    executed = {
+        path.stem: nbformat.read(path, as_version=4).metadata.get("papermill", {})
+        for path in sorted((run / "notebooks").glob("*.ipynb"))
+    }
+    first = min((one["start_time"] for one in executed.values() if one), default=None)
+    if ends and first and (between := datetime.fromisoformat(first) - max(ends)) > timedelta(0):
+        minutes = between.total_seconds() / 60
+        rows.append({"stage": "maps, shifts, foreign cells, costs", "minutes": minutes})
+    for name, metadata in executed.items():
         minutes = (metadata.get("duration") or 0) / 60
-        rows.append({"stage": f"notebook {path.stem}", "minutes": minutes})
+        rows.append({"stage": f"notebook {name}", "minutes": minutes})
     if record["finished"]:
-        # What was run in several sittings spans the pauses between them too.
         begun, ended = (datetime.fromisoformat(record[name]) for name in ("created", "finished"))
         rows.append({"stage": "begun to finished", "minutes": (ended - begun).total_seconds() / 60})
     return pd.DataFrame(rows).round(2)

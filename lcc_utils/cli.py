@@ -116,6 +116,7 @@ def _run(args: argparse.Namespace) -> int:
     print(f"Run {run.name}: {run.data_label}")
     if args.only is None:
         run.compute(workers=workers, retry=True)
+        _look_into(run)
     named = Path(args.profile).suffix in (".yml", ".yaml")
     profile = str(Path(args.profile).absolute()) if named else args.profile
     parameters = {"profile": profile, "run": run.name, "overrides": json.dumps(overrides)}
@@ -133,6 +134,17 @@ def _run(args: argparse.Namespace) -> int:
         print(f"{len(missing)} experiments are missing; the pages say which. --resume adds them.")
     print(f"{'Failed in part' if failed else 'Done'}: {run.folder}\nNext: lcc book {run.name}")
     return 1 if failed else 0
+
+
+def _look_into(run: Any) -> None:
+    """Compute what chapters show beside experiments, here, where its progress is seen."""
+    from lcc_utils.pipeline.attention import explain
+    from lcc_utils.pipeline.efficiency import measure
+    from lcc_utils.pipeline.foreign import compare
+    from lcc_utils.pipeline.robustness import score_shifted
+
+    for complete in (explain, score_shifted, compare, measure):
+        complete(run)
 
 
 def _workers(args: argparse.Namespace) -> Any:

@@ -60,8 +60,8 @@ label = study.data_label
 show_table(study, "attention_networks", "Networks whose maps are drawn")
 
 # %% [markdown]
-# A network is trained again from its seed for its maps; *largest difference in score* says how far it is from
-# the one that was tested.
+# *Largest difference in score* says how far the network whose maps are drawn is from the one that was tested:
+# its weights are those that the run kept, or it is trained again from its seed where they are gone.
 #
 # ## Does the map change when the network forgets?
 #

@@ -70,6 +70,16 @@ def test_a_run_leaves_what_the_design_says(tiny_run, root):
     assert len(cells) == record["dataset"]["cells"]
 
 
+def test_networks_that_are_looked_into_keep_their_weights_as_soon_as_they_are_trained(tiny_run):
+    networks = {place["key"] for place in plan(tiny_run) if place["study"] == "attention"}
+    kept = {path.stem: path for path in (tiny_run / "weights").glob("*.npz")}
+    assert {name for name in kept if not name.endswith("-s")} == networks
+    assert len(networks) == 4
+    for key in networks:
+        result = tiny_run / "experiments" / key / "experiment.json"
+        assert kept[key].stat().st_mtime_ns <= result.stat().st_mtime_ns
+
+
 def test_every_experiment_keeps_subjects_apart_and_records_its_origin(tiny_run):
     protocols = set()
     for path in (tiny_run / "experiments").glob("*/experiment.json"):

@@ -87,7 +87,7 @@ def texture(pixels: np.ndarray, cell: np.ndarray) -> dict[str, float]:
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     smooth = _smoothed(pixels, cell)
     values = [
-        *_nucleus(smooth[1][..., 3], cell),
+        *_nucleus(smooth[1, 3], cell),
         *_details(smooth, inside),
         *_gradients(smooth, inside),
         _entropy(grey[inside]),
@@ -98,26 +98,30 @@ def texture(pixels: np.ndarray, cell: np.ndarray) -> dict[str, float]:
     return dict(zip(NUCLEUS + TEXTURE, map(float, values), strict=True))
 
 
-def _smoothed(pixels: np.ndarray, cell: np.ndarray) -> list[np.ndarray]:
-    """Return red, green, blue and grey, smoothed inside the cell alone, float32 (h, w, 4)."""
-    sums = cv2.merge([*cv2.split(pixels), cell.astype(np.uint8)]).astype(np.float32)
-    layers = []
-    for scale in (0, *SCALES):
+def _smoothed(pixels: np.ndarray, cell: np.ndarray) -> np.ndarray:
+    """Return red, green, blue and grey, smoothed inside the cell alone.
+
+    float32 ``(1 + len(SCALES), 4, height, width)``, first as they are.
+    """
+    layers = np.empty((1 + len(SCALES), 4, *cell.shape), np.float32)
+    sums = [plane.astype(np.float32) for plane in (*cv2.split(pixels), cell)]
+    for layer, scale in zip(layers, (0, *SCALES), strict=True):
         side = 2 * round(scale * 1.2) + 1
         soft = sums
         for _ in range(3 if scale else 0):
-            soft = cv2.blur(soft, (side, side), borderType=cv2.BORDER_CONSTANT)
-        red, green, blue, mass = cv2.split(soft)
+            soft = [cv2.blur(own, (side, side), borderType=cv2.BORDER_CONSTANT) for own in soft]
+        *colours, mass = soft
         scale_by = cell / np.maximum(mass, np.float32(1e-3))
-        red, green, blue = red * scale_by, green * scale_by, blue * scale_by
-        layers.append(cv2.merge([red, green, blue, 0.299 * red + 0.587 * green + 0.114 * blue]))
+        for own, colour in zip(layer, colours, strict=False):
+            np.multiply(colour, scale_by, out=own)
+        red, green, blue, grey = layer
+        grey[:] = 0.299 * red + 0.587 * green + 0.114 * blue
     return layers
 
 
-def _details(layers: list[np.ndarray], inside: np.ndarray) -> list[float]:
+def _details(layers: np.ndarray, inside: np.ndarray) -> list[float]:
     energies, moments, spots = [], [], []
-    at = np.flatnonzero(inside)
-    levels = [np.ascontiguousarray(layer.reshape(-1, 4)[at].T) for layer in layers]
+    levels = layers.reshape(len(layers), 4, -1).take(np.flatnonzero(inside), axis=2)
     for number, (fine, coarse) in enumerate(itertools.pairwise(levels)):
         band = fine - coarse
         band -= band.mean(axis=1, keepdims=True)
@@ -132,18 +136,17 @@ def _details(layers: list[np.ndarray], inside: np.ndarray) -> list[float]:
     return energies + moments + spots
 
 
-def _gradients(layers: list[np.ndarray], inside: np.ndarray) -> list[float]:
+def _gradients(layers: np.ndarray, inside: np.ndarray) -> list[float]:
     values = []
-    for layer in layers[1:4]:
-        grey = layer[..., 3]
+    for number, grey in enumerate(layers[1:4, 3]):
         across = cv2.Sobel(grey, cv2.CV_32F, 1, 0)[inside] / 8
         down = cv2.Sobel(grey, cv2.CV_32F, 0, 1)[inside] / 8
         length = np.hypot(across, down)
         values += [length.mean(), length.std(), np.percentile(length, 90)]
-        if layer is layers[1]:
+        if number == 0:
             xx, yy, xy = (across**2).mean(), (down**2).mean(), (across * down).mean()
             coherence = np.hypot(xx - yy, 2 * xy) / max(xx + yy, 1e-6)
-    laplacian = cv2.Laplacian(layers[1][..., 3], cv2.CV_32F)[inside].std()
+    laplacian = cv2.Laplacian(layers[1, 3], cv2.CV_32F)[inside].std()
     return [*values, coherence, laplacian]
 
 
@@ -186,7 +189,7 @@ def _nucleus(grey: np.ndarray, cell: np.ndarray) -> list[float]:
     light = cell & ~dark
     least = max(8, int(0.002 * cell.sum()))
     points = cv2.findNonZero(dark.astype(np.uint8))
-    hull = max(float(cv2.contourArea(cv2.convexHull(points))), 1.0)
+    hull = max(float(cv2.contourArea(cv2.convexHull(_ends(dark)))), 1.0)
     rows, columns = np.nonzero(cell)
     offset = points[:, 0].mean(axis=0) - (columns.mean(), rows.mean())
     return [
@@ -197,6 +200,14 @@ def _nucleus(grey: np.ndarray, cell: np.ndarray) -> list[float]:
         np.hypot(*offset) / np.sqrt(cell.sum()),
         _pieces(light, least),
     ]
+
+
+def _ends(mask: np.ndarray) -> np.ndarray:
+    """Return the first and the last pixel of each row, int32 ``(n, 2)``: all that a hull needs."""
+    rows = np.flatnonzero(mask.any(axis=1))
+    own = mask[rows]
+    first, last = own.argmax(axis=1), own.shape[1] - 1 - own[:, ::-1].argmax(axis=1)
+    return np.column_stack([np.r_[first, last], np.r_[rows, rows]]).astype(np.int32)
 
 
 def _pieces(mask: np.ndarray, least: int) -> int:

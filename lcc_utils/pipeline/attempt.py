@@ -36,7 +36,7 @@ def attempt(
                 on_epoch()
 
         try:
-            run_experiment(experiment, cells, folder / "experiments" / experiment.key, row)
+            run_experiment(experiment, cells, folder, row)
         except Exception as error:
             reason = reason_of(error)
             log.error("failed: %s\n%s", reason, traceback.format_exc())

@@ -66,10 +66,10 @@ class Chosen:
 def explain(run: Run, progress: bool = True) -> None:
     """Compute what a run lacks of the numbers about maps, if its profile asks for them.
 
-    The networks of the study ``attention`` are trained again from their seeds, which gives the
-    same weights, unless these lie in the run from before. What each network gives is kept as
-    soon as it is there, so that a run that was stopped goes on after it. Nothing is begun once
-    the time of the workers is over, and nothing is done for networks without a result.
+    The networks of the study ``attention`` take the weights that the run kept, or are trained
+    again from their seeds where these are gone. What each network gives is kept as soon as it is
+    there, so that a run that was stopped goes on after it. Nothing is begun once the time of the
+    workers is over, and nothing is done for networks without a result.
 
     Raises
     ------

@@ -15,6 +15,7 @@ from lcc_utils.pipeline import provenance
 from lcc_utils.pipeline.learners import Learned, learn
 from lcc_utils.pipeline.plan import Experiment
 from lcc_utils.pipeline.store import SCHEMA, write_experiment
+from lcc_utils.pipeline.weights import keep_weights, weights_path
 
 if TYPE_CHECKING:
     from lcc_utils.nn.course import OnEpoch
@@ -28,7 +29,7 @@ def run_experiment(
     folder: Path,
     on_epoch: OnEpoch | None = None,
 ) -> None:
-    """Train, predict, and write the experiment's directory.
+    """Train, predict, and write the experiment's directory, and weights that are to be kept.
 
     Everything in it but ``origin.json`` follows from the experiment alone, so that the same
     experiment leaves the same bytes whenever, and beside whatever else, it is run.
@@ -40,7 +41,7 @@ def run_experiment(
     cells
         The run's cells.
     folder
-        Where the directory appears when all is done.
+        The run's directory; ``experiments/<key>`` appears in it when all is done.
     on_epoch
         Called with each row of the history.
 
@@ -51,6 +52,8 @@ def run_experiment(
     """
     start = time.perf_counter()
     learned = learn(experiment.settings, cells, experiment.split, experiment.seed, on_epoch)
+    if experiment.keeps_weights and learned.classifier is not None:
+        keep_weights(weights_path(folder, experiment.key), learned.classifier)
     predictions = _predictions(experiment, cells, learned)
     history = pd.DataFrame(learned.history, columns=HISTORY_COLUMNS)
     record = _record(experiment, cells, learned)
@@ -60,7 +63,7 @@ def run_experiment(
         record=record, predictions=predictions, history=history,
     )  # fmt: skip
     write_experiment(
-        folder,
+        folder / "experiments" / experiment.key,
         record | {"metrics": evaluate_result(result)},
         predictions,
         history,

@@ -40,6 +40,8 @@ class Learned:
         ``epochs`` and ``best_epoch``, where there are epochs.
     epoch_seconds
         Time of each epoch.
+    classifier
+        The network that was trained, until the next of its kind is; None for other models.
     """
 
     validation: np.ndarray
@@ -48,6 +50,7 @@ class Learned:
     history: list[dict[str, float]] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
     epoch_seconds: list[float] = field(default_factory=list)
+    classifier: Any = None
 
 
 def learn(
@@ -199,6 +202,7 @@ def _network(
         fitted.history,
         {"epochs": len(fitted.history), "best_epoch": fitted.best_epoch},
         fitted.epoch_seconds,
+        fitted.classifier,
     )
 
 

@@ -1,30 +1,26 @@
-"""The networks of a run's experiments, trained again from their seeds and kept in the run."""
+"""The networks of a run's experiments, with the weights that it keeps."""
 
 from __future__ import annotations
 
-import io
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from lcc_utils.data.cache import write_atomic
 from lcc_utils.data.images import PixelCache
 from lcc_utils.pipeline.learners import fit_network
 from lcc_utils.pipeline.plan import Experiment
 from lcc_utils.pipeline.run import Run
+from lcc_utils.pipeline.weights import keep_weights, load_weights, weights_path
 
 __all__ = ["trained", "untrained"]
 
 # Seed of what replaces the weights of a trained network.
 FRESH = 1810
-FOLDER = "weights"
 
 
 def trained(run: Run, experiment: Experiment, pixels: PixelCache, shuffled: bool = False) -> Any:
     """Return the network of an experiment with its trained weights, in float32.
 
-    The same seed gives the same weights; they are kept in the run, and are no part of an edition.
+    Where they are not in the run, it is trained from its seed, which gives the same weights, and
+    they are kept.
 
     Parameters
     ----------
@@ -40,12 +36,11 @@ def trained(run: Run, experiment: Experiment, pixels: PixelCache, shuffled: bool
     DataError
         If training diverges or runs out of memory.
     """
-    path = run.folder / FOLDER / f"{experiment.key}{'-s' * shuffled}.npz"
+    path = weights_path(run.folder, experiment.key, shuffled)
     if not path.exists():
-        _keep(path, _weights(run, experiment, pixels, shuffled))
+        keep_weights(path, _fitted(run, experiment, pixels, shuffled))
     classifier = untrained(experiment)
-    with np.load(path) as kept:
-        classifier.set_weights([kept[name] for name in kept.files])
+    load_weights(path, classifier)
     return classifier
 
 
@@ -64,22 +59,13 @@ def untrained(experiment: Experiment, seed: int = FRESH) -> Any:
     )
 
 
-def _weights(
-    run: Run, experiment: Experiment, pixels: PixelCache, shuffled: bool
-) -> list[np.ndarray]:
+def _fitted(run: Run, experiment: Experiment, pixels: PixelCache, shuffled: bool) -> Any:
     settings = experiment.settings
     if shuffled:
         course = settings.training.model_copy(
             update={"selection": "last", "refit": False, "patience": settings.training.epochs}
         )
         settings = settings.model_copy(update={"training": course})
-    fitted = fit_network(
+    return fit_network(
         settings, run.cells, experiment.split, experiment.seed, pixels, shuffled=shuffled
-    )
-    return fitted.classifier.get_weights()
-
-
-def _keep(path: Path, weights: list[np.ndarray]) -> None:
-    content = io.BytesIO()
-    np.savez(content, **{f"w{number:04d}": one for number, one in enumerate(weights)})
-    write_atomic(path, content.getvalue())
+    ).classifier

@@ -40,6 +40,9 @@ class Experiment:
         Seed of everything random in the training.
     data_digest
         Digest of all the cells that the run was given.
+    keeps_weights
+        Whether a network's trained weights stay in the run, for what looks into it later. It is
+        no part of the key.
     """
 
     study: str
@@ -48,6 +51,7 @@ class Experiment:
     split: Split
     seed: int
     data_digest: str
+    keeps_weights: bool = False
 
     @property
     def key(self) -> str:
@@ -75,6 +79,11 @@ class Plan:
 
     experiments: dict[str, list[Experiment]]
     refused: list[Missing] = field(default_factory=list)
+
+
+def first_split(experiments: list[Experiment]) -> list[Experiment]:
+    """Return those of a study's experiments that are on its first split, in their order."""
+    return [one for one in experiments if one.split.digest == experiments[0].split.digest]
 
 
 def experiment_key(data_digest: str, split_digest: str, settings: dict, seed: int) -> str:

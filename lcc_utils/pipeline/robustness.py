@@ -53,10 +53,10 @@ class Compared:
 def score_shifted(run: Run, progress: bool = True) -> None:
     """Score changed images by the models of a run that have not done so, if its profile asks.
 
-    Networks are trained again from their seeds, which gives the same weights, unless these lie
-    in the run from before; models on features are fitted again. What each model gives is kept as
-    soon as it is there, so that a run that was stopped goes on after it. Nothing is begun once
-    the time of the workers is over, and nothing is done for models without a result.
+    Networks take the weights that the run kept, or are trained again from their seeds where these
+    are gone; models on features are fitted again. What each model gives is kept as soon as it is
+    there, so that a run that was stopped goes on after it. Nothing is begun once the time of the
+    workers is over, and nothing is done for models without a result.
 
     Raises
     ------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from lcc_utils.pipeline.gather import (
 )
 from lcc_utils.pipeline.learners import prepare, require_weights
 from lcc_utils.pipeline.measured import GROUPS, read_measured
-from lcc_utils.pipeline.plan import Experiment, Plan, make_plan
+from lcc_utils.pipeline.plan import Experiment, Plan, first_split, make_plan
 from lcc_utils.pipeline.store import (
     csv_text,
     read_json,
@@ -37,6 +38,9 @@ from lcc_utils.pipeline.store import (
     write_json,
 )
 from lcc_utils.report.tables import TABLES, build_table
+
+# Studies whose networks are looked into after training, those of the first split.
+LOOKED_INTO = ("attention", "robustness")
 
 
 def runs_dir() -> Path:
@@ -236,7 +240,8 @@ class Run:
 
         Weights are asked for and caches filled here, before any process needs them.
         """
-        experiments = self.plan.experiments.values()
+        studies = self.plan.experiments
+        experiments = studies.values()
         found = {e.key: e for own in experiments for e in reversed(own)}
         if unknown := keys - found.keys():
             raise RequestError(
@@ -244,7 +249,8 @@ class Run:
                 f"({len(unknown)} experiments differ). Begin another run with --run NAME."
             )
         order = [e for own in experiments for e in own if found[e.key] is e]
-        chosen = [experiment for experiment in order if experiment.key in keys]
+        kept = {e.key for name in LOOKED_INTO for e in first_split(studies.get(name, []))}
+        chosen = [replace(e, keeps_weights=e.key in kept) for e in order if e.key in keys]
         require_weights(experiment.settings for experiment in chosen)
         if workers.jobs > 1 or workers.dask:
             for settings in {e.settings.model_dump_json(): e.settings for e in chosen}.values():
@@ -258,5 +264,4 @@ def finished(run: Run, study: str) -> list[tuple[Experiment, Result]]:
     if not found:
         return []
     planned = make_plan(run.config, run.cells, run.digest, study).experiments[study]
-    own = [one for one in planned if one.split.digest == planned[0].split.digest]
-    return [(one, found[one.key]) for one in own if one.key in found]
+    return [(one, found[one.key]) for one in first_split(planned) if one.key in found]

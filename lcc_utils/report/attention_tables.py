@@ -35,7 +35,7 @@ def attention_networks_table(_cells: pd.DataFrame, results: Results) -> pd.DataF
 
     ``auc`` is on all test cells, where the network is one of the run's experiments, and
     ``auc_mapped`` on those whose maps were drawn. ``score_difference`` is the largest between
-    the score of an experiment and that of the network trained again for its maps.
+    the score of an experiment and that of the network whose maps are drawn.
     """
     maps = kind_of(results, "maps")
     rows = []
