@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 import time
 from pathlib import Path
@@ -114,6 +115,9 @@ def _run(args: argparse.Namespace) -> int:
             "holds, with --resume; or begin another with --run NAME."
         )
     print(f"Run {run.name}: {run.data_label}")
+    # TensorFlow takes many networks that are traced once for one that is traced again and again.
+    hints = logging.getLogger("tensorflow")
+    hints.addFilter(lambda record: "tf.function retracing" not in record.getMessage())
     if args.only is None:
         run.compute(workers=workers, retry=True)
         _look_into(run)
@@ -137,14 +141,24 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _look_into(run: Any) -> None:
-    """Compute what chapters show beside experiments, here, where its progress is seen."""
-    from lcc_utils.pipeline.attention import explain
-    from lcc_utils.pipeline.efficiency import measure
-    from lcc_utils.pipeline.foreign import compare
-    from lcc_utils.pipeline.robustness import score_shifted
+    """Compute what chapters show beside experiments, here, where its progress is seen.
 
-    for complete in (explain, score_shifted, compare, measure):
-        complete(run)
+    What fails here stops no chapter but its own, which tries again.
+    """
+    from lcc_utils.pipeline import attention, efficiency, foreign, robustness
+    from lcc_utils.pipeline.attempt import reason_of
+
+    steps = {
+        "maps of attention": attention.explain,
+        "changed images": robustness.score_shifted,
+        "cells from elsewhere": foreign.compare,
+        "costs": efficiency.measure,
+    }
+    for name, complete in steps.items():
+        try:
+            complete(run)
+        except Exception as error:  # whatever a framework raises
+            print(f"lcc: {name}: {reason_of(error)} The chapter tries again.", file=sys.stderr)
 
 
 def _workers(args: argparse.Namespace) -> Any:

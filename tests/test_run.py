@@ -20,6 +20,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from lcc_utils import cli
 from lcc_utils.cli import main
 from lcc_utils.data.images import PixelCache
 from lcc_utils.data.splits import LEAKY
@@ -362,6 +363,20 @@ def test_a_wrong_request_is_one_paragraph_and_an_exit_code(
     assert message in said
     assert said.splitlines()[-1].startswith("lcc: ")
     assert sorted(tiny_run.parent.iterdir()) == before
+
+
+def test_what_fails_before_the_chapters_is_named_and_the_rest_goes_on(monkeypatch, capsys):
+    run, done = object(), []
+
+    def refuse(_):
+        raise MemoryError
+
+    monkeypatch.setattr("lcc_utils.pipeline.attention.explain", refuse)
+    for name in ("robustness.score_shifted", "foreign.compare", "efficiency.measure"):
+        monkeypatch.setattr(f"lcc_utils.pipeline.{name}", done.append)
+    cli._look_into(run)
+    assert done == [run] * 3
+    assert "lcc: maps of attention: Out of memory; " in capsys.readouterr().err
 
 
 def test_missing_weights_are_named_before_any_pixel_is_decoded(

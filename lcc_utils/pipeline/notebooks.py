@@ -86,6 +86,8 @@ def execute(run: Run, parameters: dict[str, str], only: str | None = None) -> li
                 kernel_name="python3",
                 cwd=SOURCES,
                 progress_bar=False,
+                # It warns that it listens on this machine without encryption, once a notebook.
+                extra_arguments=["--log-level=ERROR"],
             )
         except PapermillException as error:
             raise DataError(_failure(path, executed, error)) from error
