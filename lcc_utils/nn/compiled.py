@@ -24,6 +24,7 @@ __all__ = ["Compiled", "out_of_memory_named", "prepare"]
 # Tracing the first step costs more than many a training: the last few models stay compiled.
 _KEPT: dict[tuple, Compiled] = {}
 _MOST = 4
+AUGMENTATION = "augmentation"
 
 
 @dataclass(frozen=True)
@@ -54,13 +55,12 @@ def prepare(settings: ExperimentSettings, seed: int) -> Compiled:
     on_device = settings.augmentation.engine == "keras"
     policy = settings.augmentation.policy if on_device else "none"
     architecture = (settings.model, settings.pixels.size, policy, settings.precision)
-    new = _build(*architecture, seed)
     step = recipe.schedule, recipe.weight_decay, recipe.clip_norm, recipe.backbone_rate
     model = _KEPT.pop((architecture, step), None)
     if model is None:
-        model = _compile(*new, *step)
+        model = _compile(*_build(*architecture, seed), *step)
     else:
-        _renew(model, new[2])
+        _renew(model, settings, seed)
     # JAX bakes the values of loss and schedule into the compiled step; TensorFlow does not.
     if keras.backend.backend() != "jax":
         _KEPT[architecture, step] = model
@@ -127,10 +127,12 @@ def _compile(
     return Compiled(classifier, logits, trainer, loss, schedule)
 
 
-def _renew(model: Compiled, new: keras.Model) -> None:
-    """Take over the state of a new trainer, and start the optimizer again."""
-    for old, fresh in zip(model.trainer.variables, new.variables, strict=True):
+def _renew(model: Compiled, settings: ExperimentSettings, seed: int) -> None:
+    """Take over the state of a new classifier; start augmentation and optimizer again."""
+    new = _classifier(settings.model, settings.pixels.size, settings.precision, seed, fused=False)
+    for old, fresh in zip(model.classifier.variables, new.variables, strict=True):
         old.assign(fresh)
+    model.trainer.get_layer(AUGMENTATION).reseed(seed)
     for variable in model.trainer.optimizer.variables:
         variable.assign(keras.ops.zeros(variable.shape, variable.dtype))
 
@@ -139,7 +141,18 @@ def _build(
     model: Model, size: int, policy: str, precision: str, seed: int
 ) -> tuple[keras.Model, keras.Model, keras.Model]:
     """Return the classifier, the same ending in logits, and the same behind augmentation."""
-    classifier = build_classifier(
+    classifier = _classifier(model, size, precision, seed)
+    logits = logits_model(classifier)
+    images, flags = keras.Input((size, size, 3), name="image"), keras.Input((), name="flag")
+    augmented = Augmentation(policy, seed=seed, name=AUGMENTATION)(images, flags)
+    trainer = keras.Model([images, flags], logits(augmented), name="trainer")
+    return classifier, logits, trainer
+
+
+def _classifier(
+    model: Model, size: int, precision: str, seed: int, fused: bool = True
+) -> keras.Model:
+    return build_classifier(
         model.backbone,
         size,
         attention=model.attention,
@@ -147,12 +160,8 @@ def _build(
         weights=model.weights,
         precision=precision,
         seed=seed,
+        fused=fused,
     )
-    logits = logits_model(classifier)
-    images, flags = keras.Input((size, size, 3), name="image"), keras.Input((), name="flag")
-    augmented = Augmentation(policy, seed=seed, name="augmentation")(images, flags)
-    trainer = keras.Model([images, flags], logits(augmented), name="trainer")
-    return classifier, logits, trainer
 
 
 def _out_of_memory(error: Exception) -> bool:

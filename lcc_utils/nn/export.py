@@ -17,9 +17,9 @@ __all__ = ["INPUT", "export_half", "export_onnx", "settle"]
 
 # Name of the network's input in the file.
 INPUT = "image"
-# tf2onnx copies all weights many times over. Matrices of more numbers than this are handed in like
+# tf2onnx copies all weights many times over. Kernels of more numbers than this are handed in like
 # images, and written into the file in the end.
-_HELD = 2**22
+_HELD = 2**19
 
 
 def export_onnx(model: keras.Model, path: str | Path) -> Path:
@@ -124,7 +124,7 @@ def _converted(model: keras.Model) -> Any:
     import tensorflow as tf
     import tf2onnx
 
-    held = [one for one in model.weights if len(one.shape) == 2 and math.prod(one.shape) > _HELD]
+    held = [one for one in model.weights if math.prod(one.shape) > _HELD]
     names = [f"held_{number}" for number in range(len(held))]
 
     def call(image: Any, *values: Any) -> Any:
@@ -150,15 +150,26 @@ def _converted(model: keras.Model) -> Any:
 
 
 def _fill(graph: Any, values: dict[str, Any]) -> None:
-    """Write the values of inputs into the graph, so that the image alone is left to give."""
+    """Write the values of inputs into the graph, so that the image alone is left to give.
+
+    Kernels of convolutions are turned to the order of their axes that ONNX has.
+    """
     import onnx
 
-    used = {name for node in graph.node for name in node.input}
-    for own in [one for one in graph.input if one.name in values]:
+    found = {name: np.asarray(value) for name, value in values.items()}
+    for own in [one for one in graph.input if one.name in found]:
         graph.input.remove(own)
-        if own.name in used:
-            value = np.asarray(values[own.name])
-            graph.initializer.append(onnx.numpy_helper.from_array(value, own.name))
+    for node in [one for one in graph.node if one.op_type == "Transpose"]:
+        if node.input[0] in found:
+            axes = onnx.helper.get_node_attr_value(node, "perm")
+            found[node.output[0]] = found[node.input[0]].transpose(axes)
+            graph.node.remove(node)
+    used = {name for node in graph.node for name in node.input}
+    graph.initializer.extend(
+        onnx.numpy_helper.from_array(np.ascontiguousarray(value), name)
+        for name, value in found.items()
+        if name in used
+    )
     if [one.name for one in graph.input] != [INPUT]:
         raise ValueError(f"the graph has the inputs {[one.name for one in graph.input]}")
 
