@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit, logit
 
 from lcc_utils.errors import DataError
 from lcc_utils.evaluation.metrics import evaluate
@@ -45,7 +44,7 @@ class Scaling:
 
     def apply(self, scores: ArrayLike) -> NDArray[np.float64]:
         """Map scores in 0 to 1 to probabilities of the same shape, in 0 to 1."""
-        return expit(self.slope * logits(scores) + self.intercept)
+        return scipy.special.expit(self.slope * logits(scores) + self.intercept)
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ class Calibrated:
 
 def logits(scores: ArrayLike) -> NDArray[np.float64]:
     """Return the log odds of scores, which are first kept ``CLIP`` away from 0 and 1."""
-    return logit(np.clip(np.asarray(scores, float), CLIP, 1 - CLIP))
+    return scipy.special.logit(np.clip(np.asarray(scores, float), CLIP, 1 - CLIP))
 
 
 def fit_temperature(labels: ArrayLike, scores: ArrayLike) -> Scaling:
@@ -101,7 +100,9 @@ def fit_temperature(labels: ArrayLike, scores: ArrayLike) -> Scaling:
     truth, z = _checked(labels, scores)
     width = z.std() if np.ptp(z) > _SAME else 1.0
     slope = _root(
-        lambda a: float(np.mean(z * (expit(a * z) - truth))), FLATTEST / width, STEEPEST / width
+        lambda a: float(np.mean(z * (scipy.special.expit(a * z) - truth))),
+        FLATTEST / width,
+        STEEPEST / width,
     )
     return Scaling(slope)
 
@@ -121,10 +122,10 @@ def fit_platt(labels: ArrayLike, scores: ArrayLike) -> Scaling:
     truth, z = _checked(labels, scores)
     centre, width = float(z.mean()), float(z.std())
     if np.ptp(z) <= _SAME:
-        return Scaling(1.0, float(logit(truth.mean())) - centre)
+        return Scaling(1.0, float(scipy.special.logit(truth.mean())) - centre)
     u = (z - centre) / width
     slope = _root(
-        lambda a: float(np.mean(u * (expit(a * u + _level(u, truth, a)) - truth))),
+        lambda a: float(np.mean(u * (scipy.special.expit(a * u + _level(u, truth, a)) - truth))),
         -STEEPEST,
         STEEPEST,
     )
@@ -180,7 +181,10 @@ def _level(u: NDArray[np.float64], truth: NDArray[np.int64], slope: float) -> fl
     reach = abs(slope) * float(np.abs(u).max()) + 50
     return float(
         scipy.optimize.brentq(
-            lambda b: float(np.mean(expit(slope * u + b) - truth)), -reach, reach, xtol=1e-13
+            lambda b: float(np.mean(scipy.special.expit(slope * u + b) - truth)),
+            -reach,
+            reach,
+            xtol=1e-13,
         )
     )
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
 if TYPE_CHECKING:
     from sklearn.neighbors import NearestNeighbors
@@ -110,7 +110,7 @@ def energy(logits: NDArray) -> NDArray[np.float64]:
 
     ``-log(exp(HEM) + exp(ALL))``. Source: Liu et al. (2020), arXiv 2010.03759, section 3.1.
     """
-    return -logsumexp(np.asarray(logits, float), axis=1)
+    return -scipy.special.logsumexp(np.asarray(logits, float), axis=1)
 
 
 def unsureness(scores: NDArray) -> NDArray[np.float64]:

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
+import scipy
 from numpy.typing import NDArray
-from scipy.special import expit, logit
 
 from lcc_utils.evaluation.weighted import measure, weighted_cells
 
@@ -29,7 +29,7 @@ def log_odds(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     Far from what it was trained on, a model's scores come close to 0 or 1. Rounded themselves,
     they would be equal there; their log-odds keep the order of the cells.
     """
-    return np.round(logit(np.clip(scores, _LEAST, 1 - _LEAST)), 3)
+    return np.round(scipy.special.logit(np.clip(scores, _LEAST, 1 - _LEAST)), 3)
 
 
 def predictions(scores: pd.DataFrame, shift: str, severity: int, threshold: float) -> pd.DataFrame:
@@ -46,7 +46,7 @@ def predictions(scores: pd.DataFrame, shift: str, severity: int, threshold: floa
         A cell with a score of at least this is called ALL: that of the experiment, chosen on
         unchanged validation cells.
     """
-    own = expit(scores[column(shift, severity)].to_numpy(float))
+    own = scipy.special.expit(scores[column(shift, severity)].to_numpy(float))
     return scores[["cell_id", "subject", "label"]].assign(
         score=own, called=(own >= threshold).astype(np.int64)
     )

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtr, stdtr, stdtrit
 
 from lcc_utils.errors import DataError
 from lcc_utils.evaluation.metrics import evaluate
@@ -144,7 +144,7 @@ def delong(labels: ArrayLike, a: ArrayLike, b: ArrayLike) -> DeLong:
         np.var(one - other, ddof=1) / one.size for one, other in ((all_a, all_b), (hem_a, hem_b))
     )
     z = _ratio(aucs[0] - aucs[1], float(np.sqrt(variance)))
-    return DeLong(*aucs, z, float(2 * ndtr(-abs(z))))
+    return DeLong(*aucs, z, float(2 * scipy.special.ndtr(-abs(z))))
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
@@ -211,8 +211,10 @@ def _t_test(values: ArrayLike, shared: float) -> TTest:
     sd = float(values.std(ddof=1)) if np.ptp(values) > 0 else 0.0
     error = sd * float(np.sqrt(1 / values.size + shared))
     t = _ratio(mean, error)
-    half = float(stdtrit(df, (1 + LEVEL) / 2)) * error
-    return TTest(mean, sd, t, df, float(2 * stdtr(df, -abs(t))), mean - half, mean + half)
+    half = float(scipy.special.stdtrit(df, (1 + LEVEL) / 2)) * error
+    return TTest(
+        mean, sd, t, df, float(2 * scipy.special.stdtr(df, -abs(t))), mean - half, mean + half
+    )
 
 
 def _ratio(difference: float, error: float) -> float:

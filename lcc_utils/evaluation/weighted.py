@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import scipy
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from lcc_utils.errors import DataError
 from lcc_utils.evaluation.metrics import checked
@@ -137,7 +137,9 @@ def _auc_of_units(cells: Cells, weights: NDArray[np.float64]) -> NDArray[np.floa
     values, place = np.unique(cells.score, return_inverse=True)
     units = weights.shape[1]
     positives, negatives = (
-        csr_array((np.ones(own.sum()), (place[own], cells.unit[own])), (values.size, units))
+        scipy.sparse.csr_array(
+            (np.ones(own.sum()), (place[own], cells.unit[own])), (values.size, units)
+        )
         for own in (cells.label == 1, cells.label == 0)
     )
     below = np.cumsum(negatives.toarray(), axis=0) - negatives.toarray() / 2
