@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -357,12 +359,11 @@ def test_figures_of_a_run_name_what_they_show(small_run):
 
 
 @needs_tensorflow
-def test_verify_notices_numbers_of_maps_that_were_changed(small_run):
-    assert not any("SHA-256" in problem for problem in verify(small_run.folder).problems)
-    path = small_run.folder / "attention" / "maps-without.csv"
-    kept = path.read_bytes()
-    path.write_bytes(kept.replace(b"0.1", b"0.2", 1))
-    try:
-        assert any("maps-without.csv" in problem for problem in verify(small_run.folder).problems)
-    finally:
-        path.write_bytes(kept)
+def test_verify_notices_numbers_of_maps_that_were_changed(small_run, tmp_path):
+    # Tables and chapters take longest, and are verified elsewhere.
+    left_out = shutil.ignore_patterns("tables", "notebooks")
+    run = Path(shutil.copytree(small_run.folder, tmp_path / "run", ignore=left_out))
+    assert verify(run).problems == []
+    path = run / "attention" / "maps-without.csv"
+    path.write_bytes(path.read_bytes().replace(b"0.1", b"0.2", 1))
+    assert any("maps-without.csv" in problem for problem in verify(run).problems)

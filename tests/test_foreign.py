@@ -31,7 +31,7 @@ from lcc_utils.pipeline.config import load_config
 from lcc_utils.pipeline.foreign import DRAWN, OTHER_PHASES, add_foreign, compare
 from lcc_utils.pipeline.foreign_frames import Fingerprints, frames, spread_out
 from lcc_utils.pipeline.run import open_run
-from lcc_utils.pipeline.verify import load_results, verify
+from lcc_utils.pipeline.verify import load_results
 from lcc_utils.report import figures
 from lcc_utils.report.table_markup import to_html
 from lcc_utils.report.tables import build_table
@@ -490,7 +490,8 @@ def test_the_command_scores_a_set_and_the_same_name_replaces_it(small_run, smear
     sets = small_run.gather("robustness").measured["robustness"]["sets"]
     assert sets["source"].tolist().count("Smears") == 1
     assert sets.set_index("source").loc["Smears", "scale"] == 1.5
-    assert not any("SHA-256" in problem for problem in verify(small_run.folder).problems)
+    # It refuses a file that is not what was written.
+    load_results(small_run.folder)
 
 
 def test_labelled_cells_are_an_external_validation(small_run, tmp_path):

@@ -25,7 +25,7 @@ from lcc_utils.pipeline.learners import fit_features, fit_network
 from lcc_utils.pipeline.measured import add_table, has_part
 from lcc_utils.pipeline.robustness import compared, part_of, score_shifted
 from lcc_utils.pipeline.shift_gallery import shift_gallery
-from lcc_utils.pipeline.verify import load_results, verify
+from lcc_utils.pipeline.verify import load_results
 from lcc_utils.report import figures
 from lcc_utils.report.table_markup import to_html
 from lcc_utils.report.tables import build_table
@@ -493,7 +493,6 @@ def test_a_run_gives_tables_and_figures_from_what_it_keeps(small_run):
         assert "Not in this run" not in figures.alt_text(one)
         assert "nan" not in figures.alt_text(one)
         assert "<svg" in figures.to_svg(one)
-    assert verify(small_run.folder).problems == []
 
 
 @needs_tensorflow
