@@ -143,7 +143,7 @@ def _run(args: argparse.Namespace) -> int:
 def _look_into(run: Any) -> None:
     """Compute what chapters show beside experiments, here, where its progress is seen.
 
-    What fails here stops no chapter but its own, which tries again.
+    What fails here is named and tried again by its chapter, so that those before it are made.
     """
     from lcc_utils.pipeline import attention, efficiency, foreign, robustness
     from lcc_utils.pipeline.attempt import reason_of

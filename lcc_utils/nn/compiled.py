@@ -24,7 +24,7 @@ __all__ = ["Compiled", "out_of_memory_named", "prepare"]
 # Tracing the first step costs more than many a training: the last few models stay compiled.
 _KEPT: dict[tuple, Compiled] = {}
 _MOST = 4
-AUGMENTATION = "augmentation"
+_AUGMENTATION = "augmentation"
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def _renew(model: Compiled, settings: ExperimentSettings, seed: int) -> None:
     new = _classifier(settings.model, settings.pixels.size, settings.precision, seed, fused=False)
     for old, fresh in zip(model.classifier.variables, new.variables, strict=True):
         old.assign(fresh)
-    model.trainer.get_layer(AUGMENTATION).reseed(seed)
+    model.trainer.get_layer(_AUGMENTATION).reseed(seed)
     for variable in model.trainer.optimizer.variables:
         variable.assign(keras.ops.zeros(variable.shape, variable.dtype))
 
@@ -144,7 +144,7 @@ def _build(
     classifier = _classifier(model, size, precision, seed)
     logits = logits_model(classifier)
     images, flags = keras.Input((size, size, 3), name="image"), keras.Input((), name="flag")
-    augmented = Augmentation(policy, seed=seed, name=AUGMENTATION)(images, flags)
+    augmented = Augmentation(policy, seed=seed, name=_AUGMENTATION)(images, flags)
     trainer = keras.Model([images, flags], logits(augmented), name="trainer")
     return classifier, logits, trainer
 
