@@ -26,6 +26,8 @@ step training --as training_384 --engine keras imgaug --rounds 4 --seconds 8
   --no-peer --rounds 3 --seconds 8
 step training --as training_b3 --backbone efficientnetv2-b3 --size 224 --batch 16 \
   --peer-sizes same --rounds 2 --seconds 12 --cells 320
+[[ -z $LCC_TORCH_PYTHON ]] || step training --as training_b3_backends --backend jax torch \
+  --backbone efficientnetv2-b3 --size 224 --batch 16 --no-peer --rounds 2 --seconds 8 --cells 32
 step profile
 step data
 step studies

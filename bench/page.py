@@ -29,6 +29,7 @@ _WHAT = {
     "training_384": "The peer also at the size that the paper states",
     "training_backends": "The same on other backends",
     "training_b3": "The paper's network at a larger size",
+    "training_b3_backends": "The paper's network on other backends",
     "profile": "One epoch, part by part",
     "studies": "What a study costs beside its trainings",
     "data": "From files to cells",

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from lcc_utils.errors import DataError
-from lcc_utils.pipeline import store
+from lcc_utils.pipeline import provenance, store
 from lcc_utils.pipeline.plan import experiment_key
 from lcc_utils.pipeline.store import (
     canonical,
@@ -193,3 +193,20 @@ def test_a_pack_that_is_cut_off_is_named(tmp_path):
     pack.write_bytes(pack.read_bytes()[:-100])
     with pytest.raises(DataError, match=r"study\.zip is damaged"):
         experiment_folders(pack.parent)
+
+
+@pytest.mark.parametrize(
+    "told, name",
+    [
+        ("A Brand", "A Brand (family 26, model 2)"),
+        ("A Brand 9B14 @ 2.6GHz", "A Brand 9B14 @ 2.6GHz"),
+        ("unknown", "what the platform says"),
+    ],
+)
+def test_a_processor_that_tells_its_brand_alone_is_named_by_family_and_model(
+    tmp_path, monkeypatch, told, name
+):
+    one = f"processor\t: 0\ncpu family\t: 26\nmodel\t\t: 2\nmodel name\t: {told}\nflags\t\t: a b\n"
+    (tmp_path / "cpuinfo").write_text(f"{one}power management:\n\n{one}")
+    monkeypatch.setattr(provenance.platform, "processor", lambda: "what the platform says")
+    assert provenance._cpu_name(tmp_path / "cpuinfo") == name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 from datetime import UTC, datetime
 from functools import cache
@@ -58,14 +59,20 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _cpu_name() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
-            name = line.partition(":")[2].strip()
-            if line.startswith("model name") and name not in ("", "unknown"):
-                return name
-    return platform.processor() or platform.machine()
+def _cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """Return what the processor calls itself.
+
+    Virtual machines may tell a brand alone; family and model, which they keep, then say which.
+    """
+    text = cpuinfo.read_text(encoding="utf-8") if cpuinfo.exists() else ""
+    first = text.partition("\n\n")[0]
+    found = dict(re.findall(r"^(\w[\w ]*?)\s*:[ \t]*(.*?)\s*$", first, re.MULTILINE))
+    name = found.get("model name", "")
+    if name in ("", "unknown"):
+        return platform.processor() or platform.machine()
+    if not any(map(str.isdigit, name)) and {"cpu family", "model"} <= found.keys():
+        name += f" (family {found['cpu family']}, model {found['model']})"
+    return name
 
 
 def _cores() -> int:
