@@ -169,5 +169,6 @@ def _stained(
 
 def _coverage(image: np.ndarray, edge_level: float) -> np.ndarray:
     """How far each pixel belongs to the cell, 0 to 1, (h, w, 1)."""
-    brightest = image.max(axis=-1, keepdims=True).astype(np.float32)
+    red, green, blue = np.moveaxis(image, -1, 0)  # ``image.max(axis=-1)`` takes ten times as long
+    brightest = np.maximum(np.maximum(red, green), blue)[..., None].astype(np.float32)
     return np.minimum(brightest / edge_level, 1.0)
