@@ -24,7 +24,7 @@ step() {
 }
 
 step training --engine keras imgaug --rounds 7 --seconds 8 --peer-sizes same
-step training --as training_384 --engine keras imgaug --rounds 4 --seconds 8
+step training --as training_384 --rounds 7 --seconds 8
 [[ -z $LCC_TORCH_PYTHON ]] || step training --as training_backends --backend jax torch \
   --no-peer --rounds 3 --seconds 8
 step training --as training_b3 --backbone efficientnetv2-b3 --size 224 --batch 16 \
