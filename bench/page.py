@@ -30,6 +30,7 @@ _WHAT = {
     "training_backends": "The same on other backends",
     "training_b3": "The paper's network at a larger size",
     "training_b3_backends": "The paper's network on other backends",
+    "accuracy": "Whether speed cost accuracy",
     "profile": "One epoch, part by part",
     "studies": "What a study costs beside its trainings",
     "data": "From files to cells",

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bench.accuracy import paired, summary
 from bench.check import compared
 from bench.check import main as check
 from bench.everyday import _stages
@@ -17,6 +18,7 @@ from bench.operations import REST, kind_of
 from bench.page import PAGE, page
 from bench.record import RESULTS, Goal, Record
 from bench.scale import Cost
+from lcc_utils.evaluation.result import Result, Results
 
 
 @pytest.fixture
@@ -142,6 +144,42 @@ def test_the_page_of_the_book_is_made_of_the_kept_measurements():
 )
 def test_what_a_step_runs_is_counted_by_kind_of_layer(name, kind):
     assert kind_of(name, {"conv_2": "Conv2D", "norm_2": "BatchNormalization"}) == kind
+
+
+def run_of(scores, trained=True) -> Results:
+    """Results of networks that are alike but for their seeds, the loss kept where they learn."""
+    settings = {"loss": {"name": "focal"}} if trained else {}
+    return Results(
+        {
+            "ablation": [
+                Result(
+                    key=str(seed), study="ablation", variant="full",
+                    split="fold 0 to 1", seed=seed, settings=settings,
+                    record={"metrics": {"auc": score, "f1_weighted": score / 2}}, read={}.get,
+                )
+                for seed, score in scores.items()
+            ]
+        }
+    )  # fmt: skip
+
+
+def test_the_same_experiments_of_two_runs_are_compared_by_their_key():
+    before = run_of({0: 0.80, 1: 0.84, 2: 0.82, 7: 0.1})
+    after = run_of({2: 0.83, 1: 0.84, 0: 0.81, 8: 0.9})
+    row = summary(paired(before, after)).set_index("metric").loc["auc"]
+    assert row["experiments"] == 3
+    assert row["before"] == pytest.approx(0.82)
+    assert row["change"] == pytest.approx(0.02 / 3, abs=1e-4)
+    # Seeds are .80, .82 and .84: their standard deviation is .02.
+    assert row["sd_of_seeds"] == pytest.approx(0.02)
+    assert row["se_of_change"] == pytest.approx(0.01 / 3, abs=1e-4)
+
+
+def test_runs_that_share_no_trained_networks_are_not_compared():
+    frozen = run_of({0: 0.8, 1: 0.9}, trained=False)
+    for other in (run_of({}), run_of({0: 0.8}), run_of({3: 0.8, 4: 0.9}), frozen):
+        with pytest.raises(SystemExit, match="share no networks"):
+            summary(paired(other, run_of({0: 0.8, 1: 0.9})))
 
 
 def test_iterations_are_not_divided_among_devices():
