@@ -22,7 +22,8 @@ _OPENING = """\
 How fast the package is decides how many honest experiments a person can afford. Each section below
 is a benchmark of the folder `bench`, run on the machine that it names; `bench/README.md` tells how
 each measures, and how to run it on a machine of one's own. What a graphics card does is not known
-from these numbers unless a section names one. Goals in seconds are stated for two cores.
+from these numbers unless a section names one. Goals in seconds are stated for two cores. Profiles
+augment with the engine `keras`; `imgaug`, which can be chosen in its place, is measured beside it.
 """
 _WHAT = {
     "training": "Training throughput",
@@ -38,6 +39,9 @@ _WHAT = {
     "scale": "More than one process, more than one machine",
 }
 _BEFORE = "before"
+_ABOUT_BEFORE = "Of an earlier commit, changed only by laying the present folder `bench` over it.\n"
+_CASE = "case"
+_GOAL = ["Goal", "Measured", "Wanted", "Outcome"]
 _FRAMEWORKS = ("keras", "tensorflow", "tensorflow-cpu")
 
 
@@ -50,8 +54,9 @@ def page(folder: Path) -> str:
         Where ``<benchmark>.json`` lie; in its subfolder ``before`` those of an earlier commit,
         which are shown beside. A benchmark without a file is left out.
     """
-    sections = [_section(folder, name) for name in _WHAT if (folder / f"{name}.json").is_file()]
-    return "\n".join([_OPENING, *sections])
+    kept = [name for name in _WHAT if (folder / f"{name}.json").is_file()]
+    goals = [goal for name in kept for goal in _read(folder / f"{name}.json")["goals"]]
+    return "\n".join([_OPENING, _outcome(goals), *(_section(folder, name) for name in kept)])
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -66,13 +71,13 @@ def _section(folder: Path, name: str) -> str:
     found = _read(folder / f"{name}.json")
     parts = [f"## {_WHAT[name]}\n", _measured_on(found)]
     if found["goals"]:
-        parts.append(_piped(["Goal", "Measured", "Wanted", "Outcome"], _goals(found["goals"])))
+        parts.append(_piped(_GOAL, _goals(found["goals"])))
     parts += [_table(title, rows) for title, rows in found["tables"].items()]
     parts += [f"{note}\n" for note in found["notes"]]
     earlier = folder / _BEFORE / f"{name}.json"
     if earlier.is_file():
         before = _read(earlier)
-        parts.append(f"### The same before\n\n{_measured_on(before)}")
+        parts.append(f"### The same before\n\n{_ABOUT_BEFORE}\n{_measured_on(before)}")
         parts += [_table(title, rows) for title, rows in before["tables"].items()]
     return "\n".join(parts)
 
@@ -88,6 +93,15 @@ def _measured_on(found: dict[str, Any]) -> str:
     )
 
 
+def _outcome(goals: list[dict[str, Any]]) -> str:
+    """Say how many goals are reached, and list those that are not."""
+    short = [goal for goal in goals if not goal["reached"]]
+    said = f"Of {len(goals)} goals, {len(goals) - len(short)} are reached."
+    if not short:
+        return f"{said}\n"
+    return f"{said} Short are:\n\n{_piped(_GOAL, _goals(short))}"
+
+
 def _goals(goals: list[dict[str, Any]]) -> list[list[Any]]:
     sign = {"higher": "at least", "lower": "at most"}
     return [
@@ -98,8 +112,20 @@ def _goals(goals: list[dict[str, Any]]) -> list[list[Any]]:
 
 
 def _table(title: str, rows: list[dict[str, Any]]) -> str:
+    """Return a table under its title: one for each case, where a case has several rows."""
+    cases = list(dict.fromkeys(row.get(_CASE) for row in rows))
+    if None not in cases and len(cases) < len(rows):
+        own = {case: [row for row in rows if row[_CASE] == case] for case in cases}
+        return "\n".join(
+            _table(f"{title}: {case}", [_without_case(row) for row in found])
+            for case, found in own.items()
+        )
     heads = [str(name).replace("_", " ") for name in rows[0]]
     return f"**{title}**\n\n{_piped(heads, [list(row.values()) for row in rows])}"
+
+
+def _without_case(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != _CASE}
 
 
 def _piped(heads: list[str], rows: list[list[Any]]) -> str:

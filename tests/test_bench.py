@@ -124,6 +124,26 @@ def test_the_page_shows_goals_and_tables_and_what_was_before(tmp_path):
     assert "| network / epoch | 0.97 | at least 0.95 | reached |" in now
     assert "| input \\| cache | 0.8 |" in before
     assert "0.8" not in now
+    assert "Of 1 goals, 1 are reached." in now
+
+
+def test_the_page_lists_goals_that_are_short_and_parts_tables_by_case(tmp_path):
+    record = Record("training", {})
+    cases = ["96 px", "96 px", "224 px", "224 px"]
+    record.tables["Rates"] = pd.DataFrame({"case": cases, "who": list("abab"), "rate": range(4)})
+    record.goal("ours / ceiling", 0.97, 0.95, "higher")
+    record.goal("ours / peer", 2.5, 3.0, "higher")
+    record.finish(tmp_path)
+    opening, section = page(tmp_path).split("## Training throughput")
+    assert "Of 2 goals, 1 are reached. Short are:" in opening
+    assert "| ours / peer | 2.5 | at least 3 | short |" in opening
+    assert "ours / ceiling" not in opening
+    assert "**Rates: 224 px**\n\n| who | rate |\n| --- | ---: |\n| a | 2 |\n| b | 3 |\n" in section
+
+
+def test_profiles_augment_with_the_engine_that_the_page_names(root):
+    for path in sorted((root / "params").glob("*.yml")):
+        assert "imgaug" not in path.read_text(encoding="utf-8"), path
 
 
 def test_the_page_of_the_book_is_made_of_the_kept_measurements():
