@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.record import Record, options, out_folder
+from bench.record import RESULTS, Record
 from lcc_utils.errors import DataError
 from lcc_utils.evaluation.result import Result, Results
+from lcc_utils.pipeline.store import short_digest
 from lcc_utils.pipeline.verify import load_results
 
 __all__ = ["main", "paired", "summary"]
@@ -42,10 +43,11 @@ def main(arguments: list[str] | None = None) -> int:
     record.notes.append(
         f"Before is commit {commits['before'][:7]}, after is {commits['after'][:7]}. An experiment "
         "is the same where its key is: data, split, settings and seed. The spread is the "
-        "standard deviation between seeds that train alike on one split, before, pooled over such "
-        "groups."
+        "standard deviation, before, between seeds with one split and the same settings, pooled "
+        "over such groups. An experiment that changes as much as with another seed has changes "
+        "with 1.4 times that standard deviation."
     )
-    record.finish(out_folder(args))
+    record.finish(args.out)
     return 0
 
 
@@ -55,14 +57,16 @@ def paired(before: Results, after: Results) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``key, variant, split, seed``, and each metric as it was (``auc_before``) and is
-        (``auc_after``). Empty where the runs have no such experiment in common.
+        ``key, alike, seed``, and each metric as it was (``auc_before``) and is (``auc_after``).
+        Experiments that are ``alike`` have one split and the same settings. Empty where the runs
+        have no such experiment in common.
     """
     old, new = _trained(before), _trained(after)
     rows = []
     for key in sorted(old.keys() & new.keys()):
         one = new[key]
-        row = {"key": key, "variant": one.variant, "split": one.split, "seed": one.seed}
+        alike = short_digest([one.record["split"]["digest"], one.settings])
+        row = {"key": key, "alike": alike, "seed": one.seed}
         for metric in METRICS:
             row[f"{metric}_before"] = old[key].metrics[metric]
             row[f"{metric}_after"] = one.metrics[metric]
@@ -78,7 +82,7 @@ def summary(pairs: pd.DataFrame) -> pd.DataFrame:
     SystemExit
         If there are no pairs, or no two that differ in their seed alone.
     """
-    seeds = pairs.groupby(["variant", "split"]) if len(pairs) else None
+    seeds = pairs.groupby("alike") if len(pairs) else None
     if seeds is None or seeds.size().max() < 2:
         raise SystemExit(
             "The runs share no networks that were trained alike from several seeds; compare two "
@@ -87,16 +91,18 @@ def summary(pairs: pd.DataFrame) -> pd.DataFrame:
     freedom = (seeds.size() - 1).sum()
     rows = []
     for metric in METRICS:
-        old, new = pairs[f"{metric}_before"], pairs[f"{metric}_after"]
+        old = pairs[f"{metric}_before"]
+        change = pairs[f"{metric}_after"] - old
         spread = seeds[f"{metric}_before"].transform(lambda own: own - own.mean())
         rows.append(
             {
                 "metric": metric,
                 "experiments": len(pairs),
                 "before": round(old.mean(), 4),
-                "after": round(new.mean(), 4),
-                "change": round((new - old).mean(), 4),
-                "se_of_change": round((new - old).sem(), 4),
+                "after": round(pairs[f"{metric}_after"].mean(), 4),
+                "change": round(change.mean(), 4),
+                "se_of_change": round(change.sem(), 4),
+                "sd_of_change": round(change.std(), 4),
                 "sd_of_seeds": round(float(((spread**2).sum() / freedom) ** 0.5), 4),
             }
         )
@@ -115,7 +121,8 @@ def _trained(results: Results) -> dict[str, Result]:
 
 
 def _arguments(arguments: list[str] | None) -> argparse.Namespace:
-    parser = options("accuracy", __doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.accuracy", description=__doc__)
+    parser.add_argument("--out", metavar="DIR", type=Path, default=RESULTS)
     parser.add_argument("before", type=Path, metavar="BEFORE", help="a finished run's folder")
     parser.add_argument("after", type=Path, metavar="AFTER", help="another's, by another commit")
     return parser.parse_args(arguments)

@@ -9,6 +9,7 @@ run="${2:-}"
 export TF_CPP_MIN_LOG_LEVEL=3
 # Kept at the end, so that each record is of the commit as it stands.
 out="$(mktemp -d)"
+echo "Until all are done, results are in $out."
 
 cat <<'PLAN'
 About, in minutes on two quiet cores: training 20, profile 2, data 6, studies 5, everyday 6, scale 2, tiny forms 1.
@@ -39,5 +40,6 @@ step scale --rates "$out/training_b3.json"
 # What bench.check --tiny compares with.
 for name in training profile studies data everyday scale; do step "$name" --tiny --out "$out/tiny"; done
 cp -r "$out/." results/bench
+rm -r "$out"
 "$python" -m bench.page
 echo "All took $((SECONDS / 60)) min $((SECONDS % 60)) s; results are in results/bench."

@@ -19,6 +19,7 @@ from bench.page import PAGE, page
 from bench.record import RESULTS, Goal, Record
 from bench.scale import Cost
 from lcc_utils.evaluation.result import Result, Results
+from lcc_utils.pipeline.config import load_config
 
 
 @pytest.fixture
@@ -142,7 +143,10 @@ def test_the_page_lists_goals_that_are_short_and_parts_tables_by_case(tmp_path):
 
 
 def test_profiles_augment_with_the_engine_that_the_page_names(root):
-    for path in sorted((root / "params").glob("*.yml")):
+    profiles = sorted((root / "params").glob("*.yml"))
+    assert len(profiles) == 3
+    for path in profiles:
+        assert load_config(path.stem).augmentation.engine == "keras"
         assert "imgaug" not in path.read_text(encoding="utf-8"), path
 
 
@@ -166,16 +170,19 @@ def test_what_a_step_runs_is_counted_by_kind_of_layer(name, kind):
     assert kind_of(name, {"conv_2": "Conv2D", "norm_2": "BatchNormalization"}) == kind
 
 
-def run_of(scores, trained=True) -> Results:
+def run_of(scores, trained=True, gamma=2.0) -> Results:
     """Results of networks that are alike but for their seeds, the loss kept where they learn."""
-    settings = {"loss": {"name": "focal"}} if trained else {}
+    settings = {"loss": {"name": "focal", "gamma": gamma}} if trained else {}
     return Results(
         {
             "ablation": [
                 Result(
-                    key=str(seed), study="ablation", variant="full",
-                    split="fold 0 to 1", seed=seed, settings=settings,
-                    record={"metrics": {"auc": score, "f1_weighted": score / 2}}, read={}.get,
+                    key=f"{gamma} {seed}", study="ablation", variant="full",
+                    split="fold 0 to 1", seed=seed, settings=settings, read={}.get,
+                    record={
+                        "metrics": {"auc": score, "f1_weighted": score / 2},
+                        "split": {"digest": "a"},
+                    },
                 )
                 for seed, score in scores.items()
             ]
@@ -193,6 +200,16 @@ def test_the_same_experiments_of_two_runs_are_compared_by_their_key():
     # Seeds are .80, .82 and .84: their standard deviation is .02.
     assert row["sd_of_seeds"] == pytest.approx(0.02)
     assert row["se_of_change"] == pytest.approx(0.01 / 3, abs=1e-4)
+
+
+def test_seeds_are_compared_among_experiments_of_the_same_settings_alone():
+    runs = run_of({0: 0.80, 1: 0.84}), run_of({0: 0.40, 1: 0.44}, gamma=0.0)
+    both = Results({"ablation": runs[0]["ablation"], "recipe": runs[1]["ablation"]})
+    row = summary(paired(both, both)).set_index("metric").loc["auc"]
+    assert row["experiments"] == 4
+    assert row["change"] == 0
+    # .04 apart in each of two pairs: a variance of .0008, though all four lie .4 apart.
+    assert row["sd_of_seeds"] == pytest.approx(0.0008**0.5, abs=1e-4)
 
 
 def test_runs_that_share_no_trained_networks_are_not_compared():
