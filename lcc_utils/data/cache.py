@@ -6,7 +6,9 @@ import os
 import uuid
 from pathlib import Path
 
+from lcc_utils.data.paths import user_path
 from lcc_utils.errors import DataError
+from lcc_utils.text import utf8
 
 __all__ = ["cache_dir", "write_atomic"]
 
@@ -17,7 +19,7 @@ def cache_dir() -> Path:
     The directory is not created here; :func:`write_atomic` does so when something is kept.
     """
     chosen = os.environ.get("LCC_CACHE")
-    return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "lcc"
+    return user_path(chosen, "LCC_CACHE") if chosen else Path.home() / ".cache" / "lcc"
 
 
 def write_atomic(path: str | os.PathLike[str], content: bytes | str) -> Path:
@@ -28,7 +30,8 @@ def write_atomic(path: str | os.PathLike[str], content: bytes | str) -> Path:
     path
         The file; missing parent folders are created.
     content
-        Bytes, or text that is written as UTF-8 with its line ends as they are.
+        Bytes, or text that is written as UTF-8 with its line ends as they are; what UTF-8 cannot
+        hold, in names of files that are none, becomes the replacement sign.
 
     Returns
     -------
@@ -45,7 +48,7 @@ def write_atomic(path: str | os.PathLike[str], content: bytes | str) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            scratch.write_bytes(content.encode() if isinstance(content, str) else content)
+            scratch.write_bytes(utf8(content) if isinstance(content, str) else content)
             scratch.replace(path)
         finally:
             scratch.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ import pandas as pd
 from lcc_utils.data.cnmc import data_digest, survey
 from lcc_utils.data.duplicates import find_pairs, subject_groups, subject_links
 from lcc_utils.data.official import CLASS_NAMES, patient_order
+from lcc_utils.text import printable
 
 __all__ = ["Report", "check"]
 
@@ -67,15 +68,18 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON-able values; files as ``{"file", "reason"}``."""
-        values = dict(vars(self))
+        values = dict(vars(self)) | {"root": printable(self.root)}
         for name in ("faults", "unlabelled", "junk"):
-            values[name] = [{"file": path, "reason": reason} for path, reason in values[name]]
+            values[name] = [
+                {"file": printable(path), "reason": printable(reason)}
+                for path, reason in values[name]
+            ]
         return values | {"faulty": self.faulty}
 
     def to_text(self) -> str:
         """Return the report as text for a person: at most ten files of each kind by name."""
         total = sum(row["cells"] for row in self.counts)
-        lines = [f"{self.root}", f"layout {self.layout}; data set {self.dataset}"]
+        lines = [printable(self.root), f"layout {self.layout}; data set {self.dataset}"]
         lines += [f"{total:,} cells, {self.subjects:,} subjects, data digest {self.digest}", ""]
         lines += [_count_line(row) for row in self.counts]
         lines += _section("Missing", self.missing)
@@ -198,7 +202,7 @@ def _link(link: dict[str, Any]) -> str:
 
 
 def _named(files: list[tuple[str, str]]) -> list[str]:
-    lines = [f"{path}: {reason}" for path, reason in files[:_SHOWN]]
+    lines = [printable(f"{path}: {reason}") for path, reason in files[:_SHOWN]]
     return lines + ([f"and {len(files) - _SHOWN:,} more"] if len(files) > _SHOWN else [])
 
 

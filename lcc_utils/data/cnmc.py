@@ -11,7 +11,6 @@ import json
 import os
 from collections import defaultdict
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pandas as pd
 
@@ -19,7 +18,9 @@ from lcc_utils.data.hashing import Fingerprint, fingerprints
 from lcc_utils.data.layouts import Tree, walk
 from lcc_utils.data.naming import Contradiction, Unlabelled, describe, read_labels
 from lcc_utils.data.official import CLASS_NAMES, expected_counts
+from lcc_utils.data.paths import user_path
 from lcc_utils.errors import DataError, RequestError
+from lcc_utils.text import printable
 
 __all__ = ["COLUMNS", "Survey", "data_digest", "index", "missing_cells", "survey"]
 
@@ -99,7 +100,8 @@ def index(
         first = "; ".join(f"{path}: {reason}" for path, reason in found.faults[:3])
         more = f" (and {len(found.faults) - 3:,} more)" if len(found.faults) > 3 else ""
         raise DataError(
-            f"{len(found.faults):,} faulty file(s) in {found.cells.attrs['root']}: {first}{more}. "
+            f"{len(found.faults):,} faulty file(s) in {printable(found.cells.attrs['root'])}: "
+            f"{printable(first)}{more}. "
             "Restore them from the original archive or remove them; `lcc data check` lists all."
         )
     return found.cells
@@ -129,11 +131,14 @@ def survey(
     RequestError
         If ``root`` is not there, holds no cells, or mixes synthetic with other cells.
     """
-    if not Path(root).is_dir():
-        raise RequestError(f"{root} is not a folder; give the folder that holds the C-NMC cells.")
+    root = user_path(root, "The folder of cells")
+    if not root.is_dir():
+        raise RequestError(
+            f"{printable(root)} is not a folder; give the folder that holds the C-NMC cells."
+        )
     tree = walk(root)
     synthetic = _is_synthetic(tree)
-    faults: list[tuple[str, str]] = []
+    faults: list[tuple[str, str]] = list(tree.unreadable)
     labels = read_labels(tree, faults)
     unlabelled: list[tuple[str, str]] = []
     rows: dict[str, list[dict[str, object]]] = defaultdict(list)
@@ -214,8 +219,8 @@ def _is_synthetic(tree: Tree) -> bool:
     kinds = {cell.synthetic for cell in tree.cells}
     if len(kinds) > 1:
         raise RequestError(
-            f"{tree.root} holds synthetic cells ({tree.markers[0].parent}) and others; "
-            "give the folder of one kind."
+            f"{printable(tree.root)} holds synthetic cells "
+            f"({printable(tree.markers[0].parent)}) and others; give the folder of one kind."
         )
     return kinds == {True}
 
@@ -236,8 +241,9 @@ def _nothing(tree: Tree, unlabelled: list[tuple[str, str]]) -> str:
     seen = f"{len(tree.junk):,} other file(s)" if tree.junk else "nothing else"
     if unlabelled:
         path, reason = unlabelled[0]
-        seen = f"{len(unlabelled):,} preliminary cell(s) without a label ({path}: {reason})"
+        seen = f"{len(unlabelled):,} preliminary cell(s) without a label"
+        seen += f" ({printable(path)}: {reason})"
     return (
-        f"{tree.root} holds no cells: no BMP or PNG named like UID_11_10_1_all, but {seen}. "
-        "Give the folder that holds the C-NMC training folds."
+        f"{printable(tree.root)} holds no cells: no BMP or PNG named like UID_11_10_1_all, but "
+        f"{seen}. Give the folder that holds the C-NMC training folds."
     )

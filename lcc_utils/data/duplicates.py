@@ -21,6 +21,7 @@ from lcc_utils.data.cache import write_atomic
 from lcc_utils.data.links import COLUMNS as _LINK_COLUMNS
 from lcc_utils.data.links import join, known_links
 from lcc_utils.data.official import patient_order
+from lcc_utils.data.tables import check_cells
 from lcc_utils.data.texture import correlations, nearest, pictures
 
 __all__ = [
@@ -68,6 +69,7 @@ def find_pairs(
         ones); ``confirmed``: identical, or near and strong enough to join two patients. Near
         candidates that were not confirmed stay in the table.
     """
+    check_cells(cells, ("cell_id", "patient", "file_sha256", "pixel_sha256"))
     store = (Path(cache_dir) if cache_dir else default_cache_dir()) / f"pairs-{_key(cells)}.csv"
     if store.exists():
         return pd.read_csv(store, dtype={"cell_a": "str", "cell_b": "str", "kind": "str"})
@@ -170,7 +172,10 @@ def subject_groups(cells: pd.DataFrame, links: pd.DataFrame | None = None) -> pd
     ------
     DataError
         If more than eight patients would become one subject.
+    RequestError
+        If there is no column ``patient``, or it is at fault; see ``data.tables.check_cells``.
     """
+    check_cells(cells, ("patient",))
     pairs: list[tuple[str, str]] = []
     if cells.attrs.get("dataset") != "synthetic":
         committed = known_links()

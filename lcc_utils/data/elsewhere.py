@@ -17,20 +17,20 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 
+from lcc_utils.data.delimited import CLASS_WORDS, FaultyTable, read_class, read_delimited
 from lcc_utils.data.layouts import walk
 from lcc_utils.data.other_cells import read_tree
+from lcc_utils.data.paths import user_path
 from lcc_utils.data.photographs import SUFFIXES, list_images
+from lcc_utils.data.trees import below, in_groups
 from lcc_utils.errors import DataError, RequestError
+from lcc_utils.text import printable
 
-__all__ = ["COLUMNS", "LABELS", "LIST", "ForeignSet", "read_foreign"]
+__all__ = ["COLUMNS", "LIST", "ForeignSet", "read_foreign"]
 
 COLUMNS = ["cell_id", "path", "image", "label", "subject", "kind", "box"]
 # The name of a list that is found in a folder; any CSV may be named itself.
 LIST = "cells.csv"
-LABELS = {
-    **dict.fromkeys(("all", "1", "1.0", "leukaemic", "leukemic", "blast", "lymphoblast"), 1),
-    **dict.fromkeys(("hem", "0", "0.0", "healthy", "normal"), 0),
-}
 CELL = "cell"
 _BOX = ("xmin", "ymin", "xmax", "ymax")
 _KNOWN = ("file", "label", "subject", "kind", *_BOX)
@@ -81,16 +81,17 @@ def read_foreign(place: str | os.PathLike[str], own: pd.DataFrame) -> ForeignSet
     DataError
         If a subject has cells of both classes.
     """
-    path = Path(place)
-    if not path.exists():
+    path = user_path(place, "The data set")
+    if not os.path.lexists(path):
         raise RequestError(
-            f"{path} is not there; name a folder of images, or a CSV that lists them."
+            f"{printable(path)} is not there; name a folder of images, or a CSV that lists them."
         )
     found = _read(path, own)
     if found.table.empty:
-        first = "; ".join(f"{where}: {reason}" for where, reason in found.faults[:3])
+        first = printable("; ".join(f"{where}: {reason}" for where, reason in found.faults[:3]))
         raise RequestError(
-            f"{path} holds no cell that can be used ({found.layout}). {first or 'It is empty'}."
+            f"{printable(path)} holds no cell that can be used ({found.layout}). "
+            f"{first or 'It is empty'}."
         )
     _one_class_a_subject(found.table, path)
     return found
@@ -98,11 +99,13 @@ def read_foreign(place: str | os.PathLike[str], own: pd.DataFrame) -> ForeignSet
 
 def _read(path: Path, own: pd.DataFrame) -> ForeignSet:
     if path.is_file():
-        if path.suffix.lower() != ".csv":
+        if path.suffix.lower() not in (".csv", ".tsv"):
             raise RequestError(
-                f"{path} is no CSV; name a folder of images, or a CSV that lists them."
+                f"{printable(path)} is no CSV; name a folder of images, or a CSV that lists them."
             )
         return _from_csv(path)
+    if not path.is_dir():
+        raise RequestError(f"{printable(path)} is neither a folder nor a file that can be read.")
     if (path / LIST).is_file():
         return _from_csv(path / LIST)
     if (path / _ANNOTATIONS).is_dir():
@@ -115,24 +118,25 @@ def _read(path: Path, own: pd.DataFrame) -> ForeignSet:
 
 def _from_csv(path: Path) -> ForeignSet:
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
-    except (OSError, ValueError) as error:
-        raise RequestError(f"{path} is not a readable CSV ({error}).") from error
-    table.columns = [str(name).strip().lower() for name in table.columns]
-    unknown = [name for name in table.columns if name not in _KNOWN]
-    boxes = [name for name in _BOX if name in table.columns]
-    if "file" not in table.columns or unknown or 0 < len(boxes) < len(_BOX):
+        table = read_delimited(path, ["file"])
+    except FaultyTable as fault:
+        raise RequestError(f"{printable(path)} cannot be used as a list: {fault}.") from fault
+    names = [name.lower() for name in table.columns]
+    unknown = [name for name in names if name not in _KNOWN]
+    boxes = [name for name in _BOX if name in names]
+    if "file" not in names or unknown or 0 < len(boxes) < len(_BOX):
         raise RequestError(
-            f"{path} has the columns {', '.join(table.columns)}. It needs file, and may have "
-            "label, subject, kind, and all four of xmin, ymin, xmax, ymax; rename or remove others."
+            f"{printable(path)} has the columns {printable(', '.join(names))}. It needs file, and "
+            "may have label, subject, kind, and all four of xmin, ymin, xmax, ymax, with comma, "
+            "semicolon or tab between them; rename or remove others."
         )
     found = ForeignSet(_table([]), "CSV")
+    found.faults += [(f"line {line}", reason) for line, reason in table.faults]
     rows: list[dict[str, Any]] = []
     seen: dict[tuple[str, Any], int] = {}
-    # The first line holds the names of the columns.
-    for line, values in enumerate(table.to_dict("records"), start=2):
+    for line, values in table.rows:
         try:
-            row = _row_of_csv(path.parent, {k: str(v).strip() for k, v in values.items()})
+            row = _row_of_csv(path.parent, values)
             first = seen.setdefault((row["path"], row["box"]), line)
             if first != line:
                 raise ValueError(f"the same cell as line {first}")
@@ -147,28 +151,40 @@ def _row_of_csv(folder: Path, values: dict[str, str]) -> dict[str, Any]:
     name, label = values["file"], values.get("label", "")
     if not name:
         raise ValueError("no file is named")
-    if not (folder / name).is_file():
+    if not _is_file(folder / name):
         raise ValueError("the file is not there")
-    if label and label.lower() not in LABELS:
+    known = read_class(label)
+    if label and known is None:
         raise ValueError(
-            f"label {label!r} is none of {', '.join(LABELS)}; leave it empty if unknown"
+            f"label {label!r} is none of {', '.join(CLASS_WORDS)}; leave it empty if unknown"
         )
     sides = [values.get(side, "") for side in _BOX]
     return {
         "path": str(folder / name),
         "image": Path(name).as_posix(),
-        "label": LABELS[label.lower()] if label else None,
+        "label": known,
         "subject": values.get("subject") or None,
         "kind": values.get("kind") or CELL,
         "box": _box(sides) if any(sides) else None,
     }
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # too long a name, or one that no file can have
+        return False
+
+
 def _from_voc(folder: Path) -> ForeignSet:
     found = ForeignSet(_table([]), "Pascal VOC")
     rows: list[dict[str, Any]] = []
-    for path in sorted((folder / _ANNOTATIONS).glob("*.xml")):
+    there = below(folder / _ANNOTATIONS)
+    found.faults += [*there.unreadable, *in_groups(there.left_out, folder)]
+    for path in there.files:
         try:
+            if path.suffix.lower() != ".xml":
+                raise ValueError("no annotation: not XML by its name")
             root = ElementTree.parse(path).getroot()
             image = _image_of(folder, path, root.findtext("filename") or "")
         except (ElementTree.ParseError, OSError, ValueError) as error:
@@ -206,7 +222,8 @@ def _from_folder(folder: Path) -> ForeignSet:
         | {"label": None, "subject": None, "kind": CELL, "box": None}
         for path in listing.files
     ]
-    return ForeignSet(_table(rows), "folder", listing.faults)
+    faults = [*listing.faults, *in_groups(listing.left_out, folder)]
+    return ForeignSet(_table(rows), "folder", faults)
 
 
 def _box(sides: list[str]) -> tuple[int, int, int, int]:
@@ -244,6 +261,6 @@ def _one_class_a_subject(table: pd.DataFrame, path: Path) -> None:
     mixed = sorted(np.asarray(classes[classes > 1].index, str))
     if mixed:
         raise DataError(
-            f"{path}: {len(mixed)} subjects have cells of both classes (the first is {mixed[0]}); "
-            "a subject is either ALL or HEM: correct the labels, or leave the subjects out."
+            f"{printable(path)}: {len(mixed)} subjects have cells of both classes (the first is "
+            f"{printable(mixed[0])}); a subject is either ALL or HEM: correct the labels, or leave the subjects out."
         )

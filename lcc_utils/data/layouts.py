@@ -9,19 +9,30 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-__all__ = ["MARKER", "Candidate", "Tree", "is_cell_name", "walk"]
+from lcc_utils.data.trees import below
+
+__all__ = ["MARKER", "Candidate", "Tree", "is_cell_name", "is_label_name", "walk"]
 
 MARKER = "synthetic.json"
-_NAME = re.compile(r"UID_(H?\d+)_(\d+)_(\d+)_(all|hem)", re.IGNORECASE)
+# Numbers of more digits than these fit no column, and no cell has them.
+_NAME = re.compile(r"UID_(H?\d{1,9})_(\d{1,9})_(\d{1,9})_(all|hem)", re.IGNORECASE | re.ASCII)
+_LONG_NAME = re.compile(r"UID_H?\d+_\d+_\d+_(all|hem)|\d+", re.IGNORECASE)
+_NUMBER = re.compile(r"\d{1,9}", re.ASCII)
 _FOLD = re.compile(r"fold_?([0-2])", re.IGNORECASE)
 _COPY = re.compile(r"(.*\(\d+\)|.* - copy.*|copy of .*)", re.IGNORECASE)
-_LABELS = re.compile(r"(.*prelim.*labels?|phase2|labels?).*\.csv", re.IGNORECASE)
-_SYSTEM_FILES = {".ds_store", "thumbs.db", "desktop.ini"}
+_LABELS = re.compile(r"(.*prelim.*labels?|phase_?2|labels?).*\.csv", re.IGNORECASE)
 _KAGGLE = {"training_data", "validation_data", "testing_data"}
+_PARTS = {"train", "val", "valid", "test"}
+# Names that folders of the data set bear. The root and the folders above it say phase and fold
+# only as far up as each bears such a name: others are of the machine, not of the data.
+_OF_THE_DATA_SET = re.compile(
+    r"all|hem|fold_?[0-2]|phase_?[23]|(c-nmc_)?(training|validation|testing)_data.*"
+    r"|c-nmc_test_(prelim|final)_phase_data|c-nmc_leukemia|pkg - c-nmc.*|train|val|valid|test",
+    re.IGNORECASE,
+)
 _LEVELS_ABOVE = 4
 
 
@@ -37,8 +48,10 @@ class Candidate:
         The name without its extension.
     phase, fold
         What the folders say: ``train``, ``prelim``, ``final`` or ``None``; 0, 1, 2 or ``None``.
+    fold_below
+        The fold that a folder below the root says. Only this one can contradict a name.
     folder_label
-        1 under a folder ``all``, 0 under ``hem``, in any case; else ``None``.
+        1 in a class folder ``all`` below the root, 0 in ``hem``, in any case; else ``None``.
     patient, image_no, cell_no, label
         What the name says; ``None`` where it is only a number.
     layout
@@ -51,6 +64,7 @@ class Candidate:
     name: str
     phase: str | None
     fold: int | None
+    fold_below: int | None
     folder_label: int | None
     patient: str | None
     image_no: int | None
@@ -62,13 +76,31 @@ class Candidate:
 
 @dataclass
 class Tree:
-    """What a walk found: cells, label files, synthetic markers, and junk with its reasons."""
+    """What a walk found.
+
+    Attributes
+    ----------
+    root
+        The folder, resolved; every path begins with it.
+    files
+        Every file that was looked at, in order.
+    cells
+        Those whose name makes them a cell.
+    label_files, markers
+        Label files of the preliminary phase, by their names, and markers of synthetic cells.
+    junk
+        ``(path, reason)`` of what is no cell, and of what was not looked at.
+    unreadable
+        ``(path, reason)`` of folders whose content is not known.
+    """
 
     root: Path
+    files: list[Path] = field(default_factory=list)
     cells: list[Candidate] = field(default_factory=list)
     label_files: list[Path] = field(default_factory=list)
     markers: list[Path] = field(default_factory=list)
     junk: list[tuple[str, str]] = field(default_factory=list)
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def layout(self) -> str:
@@ -78,22 +110,21 @@ class Tree:
 
 
 def walk(root: str | os.PathLike[str]) -> Tree:
-    """List a folder and everything below it, each real file once.
+    """List a folder and everything below it, each real file once; see ``data.trees.below``.
 
-    Links are followed, and a folder or file that is reached twice, by a link or by a second
-    spelling on a file system that ignores case, is taken once. The label file and the synthetic
-    marker are also looked for in the folders just above ``root``.
+    The label file and the synthetic marker are also looked for in the folders just above ``root``.
     """
-    root = Path(root).resolve()
-    tree = Tree(root)
+    root = Path(os.path.realpath(root))
+    found = below(root)
+    tree = Tree(root, found.files, junk=list(found.left_out), unreadable=found.unreadable)
     above = [folder for folder in list(root.parents)[:_LEVELS_ABOVE] if folder != folder.parent]
     tree.markers = [folder / MARKER for folder in above if (folder / MARKER).is_file()]
-    context = root.parts[1:][-_LEVELS_ABOVE:]
-    for path in _files(root):
+    context = _context(root)
+    for path in found.files:
         _place(tree, path, context)
     if not tree.label_files:
-        tree.label_files = [f for folder in above[:2] for f in sorted(folder.glob("*.csv"))]
-        tree.label_files = [f for f in tree.label_files if _LABELS.fullmatch(f.name)][:1]
+        near = [_label_files_in(folder) for folder in above[:2]]
+        tree.label_files = [path for own in near for path in own][:1]
     marked = tuple(str(marker.parent) + os.sep for marker in tree.markers)
     tree.cells = [replace(cell, synthetic=cell.path.startswith(marked)) for cell in tree.cells]
     return tree
@@ -104,21 +135,26 @@ def is_cell_name(stem: str) -> bool:
     return _NAME.fullmatch(stem) is not None
 
 
-def _files(root: Path) -> Iterator[Path]:
-    seen: set[str] = set()
-    for folder, folders, names in os.walk(root, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders.sort()
-        for name in sorted(names):
-            path = Path(folder, name)
-            whole = str(path.resolve() if path.is_symlink() else Path(real, name))
-            if whole not in seen:
-                seen.add(whole)
-                yield path
+def is_label_name(name: str) -> bool:
+    """Tell whether a file's name may be that of a label file of the preliminary phase."""
+    return _LABELS.fullmatch(name) is not None and not name.startswith(".")
+
+
+def _context(root: Path) -> tuple[str, ...]:
+    """Return the names of the root and the folders above it, as far as they are of the data set."""
+    names: list[str] = []
+    for name in reversed(root.parts[1:][-_LEVELS_ABOVE:]):
+        if not _OF_THE_DATA_SET.fullmatch(name):
+            break
+        names.insert(0, name)
+    return tuple(names)
+
+
+def _label_files_in(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.glob("*.csv") if is_label_name(path.name))
+    except OSError:  # a folder above that may not be read
+        return []
 
 
 def _place(tree: Tree, path: Path, context: tuple[str, ...]) -> None:
@@ -126,23 +162,25 @@ def _place(tree: Tree, path: Path, context: tuple[str, ...]) -> None:
     if path.name == MARKER:
         tree.markers.append(path)
         return
-    if _LABELS.fullmatch(path.name):
+    if is_label_name(path.name):
         tree.label_files.append(path)
         return
-    folders = (*context, *path.relative_to(tree.root).parts[:-1])
+    inside = path.relative_to(tree.root).parts[:-1]
+    folders = (*context, *inside)
     phase = _phase(folders)
     if reason := _not_a_cell(path, phase):
         tree.junk.append((str(path), reason))
         return
     match = _NAME.fullmatch(path.stem)
-    fold = next((int(m[1]) for f in reversed(folders) if (m := _FOLD.fullmatch(f))), None)
+    fold = _fold(folders)
     tree.cells.append(
         Candidate(
             path=str(path),
             name=path.stem,
             phase=phase,
             fold=fold,
-            folder_label=_folder_label(folders),
+            fold_below=_fold(inside),
+            folder_label=_folder_label(inside),
             patient=match[1] if match else None,
             image_no=int(match[2]) if match else None,
             cell_no=int(match[3]) if match else int(path.stem),
@@ -155,8 +193,6 @@ def _place(tree: Tree, path: Path, context: tuple[str, ...]) -> None:
 def _not_a_cell(path: Path, phase: str | None) -> str | None:
     """Return why a file is not a cell, or ``None`` when it is one."""
     name, stem = path.name.lower(), path.stem.strip()
-    if name in _SYSTEM_FILES or name.startswith("._") or "__MACOSX" in path.parts:
-        return "system file"
     if path.suffix.lower() not in (".bmp", ".png"):
         return "not BMP or PNG"
     if name.startswith("augmentedimg"):
@@ -167,16 +203,25 @@ def _not_a_cell(path: Path, phase: str | None) -> str | None:
         return "copy"
     if _NAME.fullmatch(path.stem):
         return None
-    if stem.isdecimal():
+    if _NUMBER.fullmatch(path.stem):
         return None if phase in ("prelim", "final") else "numbered image of no known phase"
+    if _LONG_NAME.fullmatch(path.stem):
+        return "not named like a cell: a number of more than nine digits, or not of 0 to 9"
     return "not named like a cell"
 
 
+def _fold(folders: tuple[str, ...]) -> int | None:
+    """Return the official fold that the innermost telling folder names."""
+    return next((int(m[1]) for f in reversed(folders) if (m := _FOLD.fullmatch(f))), None)
+
+
 def _folder_label(folders: tuple[str, ...]) -> int | None:
-    """Return the class that the innermost class folder names."""
+    """Return the class that the innermost class folder names; none lies above fold or phase."""
     for folder in reversed(folders):
         if folder.lower() in ("all", "hem"):
             return int(folder.lower() == "all")
+        if _phase((folder,)) or folder.lower() in _PARTS:
+            return None
     return None
 
 
@@ -203,6 +248,6 @@ def _layout(folders: tuple[str, ...], phase: str | None, fold: int | None) -> st
         return "kaggle"
     if fold is not None or phase in ("prelim", "final"):
         return "kaggle" if _KAGGLE & set(lower) else "data/fold_*"
-    if {"train", "val", "valid", "test"} & set(lower[-2:]):
+    if _PARTS & set(lower[-2:]):
         return "train/val/test"
     return "flat"

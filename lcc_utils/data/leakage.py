@@ -24,6 +24,7 @@ from lcc_utils.data.partitions import (
     subject_label,
     validation_subjects,
 )
+from lcc_utils.data.tables import check_cells
 from lcc_utils.errors import DataError, RequestError
 
 
@@ -120,10 +121,21 @@ def leakage_guard(split: Split, cells: pd.DataFrame) -> None:
     ------
     DataError
         Naming what is shared, between which partitions, and one example.
+    RequestError
+        If the table is at fault (see ``data.tables.check_cells``) or lacks a cell of the split.
     """
     if split.protocol in LEAKY:
         return
-    table = cells.set_index("cell_id")
+    ids = {cell for part in PARTITIONS for cell in getattr(split, part)}
+    absent = ids - set(check_cells(cells, ("cell_id",))["cell_id"])
+    if absent:
+        raise RequestError(
+            f"Split {split.name!r} names {len(absent):,} cell(s) that the table does not hold, "
+            f"such as {min(absent, key=str)!r}. Give the table that was split."
+        )
+    contents = [name for name in ("file_sha256", "pixel_sha256") if name in cells]
+    table = check_cells(cells[cells["cell_id"].isin(ids)], ("subject", *contents))
+    table = table.set_index("cell_id")
     for column, what in (
         ("subject", "subject"),
         ("file_sha256", "file content"),

@@ -9,14 +9,15 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
-
+from lcc_utils.data.delimited import FaultyTable, read_class, read_delimited
 from lcc_utils.data.layouts import Candidate, Tree, is_cell_name
 from lcc_utils.data.official import CLASS_NAMES, official_patients
 
 __all__ = ["Contradiction", "Unlabelled", "describe", "read_labels"]
 
 _LABEL_COLUMNS = ("Patient_ID", "new_names", "labels")
+# A file of such a name has to be the label file, and is at fault where it cannot be.
+_OFFICIAL_NAMES = ("c-nmc_test_prelim_phase_data_labels", "phase2", "phase_2")
 
 
 class Contradiction(Exception):
@@ -81,34 +82,63 @@ def _official(cell: Candidate) -> tuple[str, str, int | None]:
     if facts["label"] != cell.label:
         right = CLASS_NAMES[int(facts["label"])]  # type: ignore[call-overload]
         raise Contradiction(f"patient {cell.patient} is of class {right} in C-NMC 2019")
-    if cell.fold is not None and cell.fold != facts["fold"]:
+    if cell.fold_below is not None and cell.fold_below != facts["fold"]:
         place = "the preliminary phase" if facts["fold"] is None else f"fold {facts['fold']}"
-        raise Contradiction(f"lies in fold {cell.fold} but patient {cell.patient} is of {place}")
+        raise Contradiction(
+            f"lies in fold {cell.fold_below} but patient {cell.patient} is of {place}"
+        )
     return str(facts["patient"]), str(facts["phase"]), facts["fold"]  # type: ignore[return-value]
 
 
 def read_labels(tree: Tree, faults: list[tuple[str, str]]) -> dict[str, str] | None:
-    """Read the preliminary phase's label files: numbered name -> original name, no extensions."""
-    if not tree.label_files:
-        return None
+    """Read the preliminary phase's label files: numbered name -> original name, no extensions.
+
+    A CSV without the columns of a label file is somebody's own: it joins the tree's junk, unless
+    it bears the official name. What cannot be used of a label file is added to the faults.
+
+    Returns
+    -------
+    dict or None
+        None where there is no label file.
+    """
     names: dict[str, str] = {}
+    found = False
     for path in tree.label_files:
+        official = path.name.lower().startswith(_OFFICIAL_NAMES)
         try:
-            table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding_errors="replace")
-        except (OSError, ValueError) as error:
-            faults.append((str(path), f"not a readable CSV ({error})"))
+            table = read_delimited(path, _LABEL_COLUMNS)
+        except FaultyTable as fault:
+            (faults if official else tree.junk).append((str(path), str(fault)))
             continue
-        if lacking := [c for c in _LABEL_COLUMNS if c not in table.columns]:
-            have = ", ".join(map(str, table.columns)) or "none"
-            faults.append((str(path), f"lacks the column(s) {', '.join(lacking)}; it has {have}"))
-            continue
-        for original, new, label in table[list(_LABEL_COLUMNS)].itertuples(index=False):
-            stem = Path(original).stem
-            kind = stem.rsplit("_", 1)[-1].lower()
-            if not is_cell_name(stem):
-                faults.append((str(path), f"row {new}: {original!r} is no cell's name"))
-            elif {"all": "1", "hem": "0"}[kind] != label.strip():
-                faults.append((str(path), f"row {new}: label {label!r} contradicts {original!r}"))
+        if lacking := table.lacking(_LABEL_COLUMNS):
+            have = ", ".join(table.columns)
+            reason = f"lacks the column(s) {', '.join(lacking)}; it has {have}"
+            if official:
+                faults.append((str(path), reason))
             else:
-                names[Path(new).stem] = stem
-    return names
+                tree.junk.append((str(path), f"no label file: {reason}"))
+            continue
+        found = True
+        faults += [(str(path), f"row {line} {reason}") for line, reason in table.faults]
+        for line, row in table.rows:
+            if reason := _add_label(names, row):
+                faults.append((str(path), f"row {line}, {reason}"))
+    return names if found else None
+
+
+def _add_label(names: dict[str, str], row: dict[str, str]) -> str:
+    """Note the original name that a row of a label file gives; return what is wrong with it."""
+    original, new, label = (row[column.lower()] for column in _LABEL_COLUMNS)
+    stem, number = Path(original).stem, Path(new).stem
+    if not is_cell_name(stem):
+        return f"column Patient_ID: {original!r} is no cell's name"
+    if not number:
+        return "column new_names: it is empty"
+    known = read_class(label)
+    if known is None:
+        return f"column labels: label {label!r} is neither 1 (ALL) nor 0 (HEM)"
+    if known != int(stem.lower().endswith("_all")):
+        return f"column labels: label {label!r} contradicts {original!r}"
+    if names.setdefault(number, stem) != stem:
+        return f"column new_names: {new!r} stands for {names[number]!r} in another row"
+    return ""

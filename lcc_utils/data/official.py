@@ -8,6 +8,7 @@ doi:10.7937/tcia.2019.dc64i46r.
 
 from __future__ import annotations
 
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -25,10 +26,12 @@ def patient_order(patient: str) -> tuple[bool, int, str]:
     """Return the sort key of a patient id: ALL ids by number, then HEM ids by number.
 
     ``"2" < "11" < "H2" < "h3" < "H10"``: the letter's case counts only between ids that are
-    otherwise the same.
+    otherwise the same. An id of another form, of a data set of one's own, comes last.
     """
     letter = patient[:1] in ("H", "h")
-    return letter, int(patient[letter:]), patient
+    number = patient[letter:]
+    plain = number.isascii() and number.isdecimal()
+    return letter, int(number) if plain else sys.maxsize, patient
 
 
 @cache

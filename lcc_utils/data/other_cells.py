@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from lcc_utils.data import cnmc, duplicates
+from lcc_utils.data.trees import in_groups
 
 __all__ = ["read_tree"]
 
@@ -47,7 +48,8 @@ def read_tree(
         rest, seen = _with_subjects(rest, own, dataset)
     else:
         rest = rest.assign(subject=rest["patient"])
-    faults = [*found.faults, *found.unlabelled]
+    junk = in_groups(found.junk, found.cells.attrs["root"])
+    faults = [*found.faults, *found.unlabelled, *junk]
     if there.any():
         faults.append((f"{int(there.sum()):,} cells", "cells of the run itself"))
     if seen.any():

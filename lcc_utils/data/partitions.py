@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from lcc_utils.data.tables import check_cells
 from lcc_utils.errors import RequestError
 
 PARTITIONS = ("train", "validation", "test")
@@ -61,17 +62,23 @@ def make_split(
     return Split(*ids, protocol=protocol, seed=seed, name=name)
 
 
-def labelled_cells(cells: pd.DataFrame) -> pd.DataFrame:
+def labelled_cells(cells: pd.DataFrame, *also: str) -> pd.DataFrame:
     """Return the labelled cells by id, which makes splits independent of the rows' order.
+
+    Parameters
+    ----------
+    cells
+        Cells with ``cell_id, label, subject``, checked by ``data.tables.check_cells``.
+    also
+        Other columns that the split reads.
 
     Raises
     ------
     RequestError
-        If there is no column ``subject``, or a class is missing.
+        If the table is at fault, or a class is missing.
     """
-    if "subject" not in cells:
-        raise RequestError("The table of cells has no column subject; run subject_groups first.")
-    labelled = cells[cells["label"].notna()].sort_values("cell_id")
+    cells = check_cells(cells, ("cell_id", "label", "subject", *also))
+    labelled = cells[cells["label"].notna()].sort_values("cell_id", ignore_index=True)
     need_both_classes(labelled, "the data")
     return labelled
 
@@ -95,8 +102,8 @@ def need_subjects(label: int, subjects: Sequence[str], least: int, protocol: str
         raise RequestError(f"studies.*.splits min_subjects is {least}, but must be at least 1.")
     if len(subjects) < 3 * least:
         raise RequestError(
-            f"Class {class_name(label)} has {len(subjects)} subject(s) ({', '.join(subjects)}), "
-            f"but a {protocol} split needs {3 * least}: {least} for each of training, validation "
+            f"Class {class_name(label)} has {len(subjects)} subject(s) "
+            f"({', '.join(map(str, subjects))}), but a {protocol} split needs {3 * least}: {least} for each of training, validation "
             f"and test (studies.*.splits min_subjects: {least}). Add data, lower the setting, or "
             "use another protocol."
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from PIL import Image
 from lcc_utils.data.hashing import FaultyImage, rgb
 from lcc_utils.data.images import FRAME, centre_crop, resize
 from lcc_utils.data.layouts import walk
+from lcc_utils.data.paths import user_path
 
 __all__ = ["Listing", "Photograph", "list_images", "prepared", "read_cell", "see"]
 
@@ -41,12 +41,13 @@ class Listing:
     faults
         Path and reason of what was named but gives no image.
     left_out
-        How many files of a C-NMC tree are no cells of it, by reason.
+        Path and reason of what was not asked for: files of a folder that are no images by their
+        names, hidden and system files, and files of a C-NMC tree that are no cells of it.
     """
 
     files: list[str] = field(default_factory=list)
     faults: list[tuple[str, str]] = field(default_factory=list)
-    left_out: Counter[str] = field(default_factory=Counter)
+    left_out: list[tuple[str, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -62,19 +63,18 @@ def list_images(places: Sequence[str | os.PathLike[str]]) -> Listing:
     """List files, and folders with all that is below them.
 
     In a folder that holds cells named as in C-NMC 2019, in any known layout, masks, copies and
-    augmented images are left out; files of the operating system are everywhere.
+    augmented images are left out; what ``data.trees.below`` leaves out is so everywhere. A folder
+    that cannot be read is at fault.
     """
     found, seen = Listing(), set()
-    for place in map(os.fspath, places):
-        if Path(place).is_dir():
+    for place in (user_path(place, "CELLS") for place in places):
+        if place.is_dir():
             own = _below(place, found)
-            if not own:
-                found.faults.append((place, f"no image in it ({', '.join(SUFFIXES)})"))
-        elif Path(place).exists():
-            own = [place]
+        elif os.path.lexists(place):
+            own = [str(place)]
         else:
             own = []
-            found.faults.append((place, "not there"))
+            found.faults.append((str(place), "not there"))
         for path in own:
             real = os.path.realpath(path)
             if real not in seen:
@@ -160,20 +160,25 @@ def _not_a_cell(pixels: np.ndarray) -> str:
     return ""
 
 
-def _below(folder: str, found: Listing) -> list[str]:
+def _below(folder: Path, found: Listing) -> list[str]:
+    """Return the images below a folder, and note what is left out of them and what is at fault."""
     tree = walk(folder)
+    # The tree's paths are absolute; those of a listing begin as they were given.
+    named = {str(path): str(folder / path.relative_to(tree.root)) for path in tree.files}
     reasons = dict(tree.junk)
-    out = {"system file", *(_LEFT_OUT if tree.cells else ())}
     listed = []
-    for place, folders, names in os.walk(folder):
-        folders.sort()
-        for name in sorted(names):
-            path = str(Path(place) / name)
-            if Path(name).suffix.lower() not in SUFFIXES:
-                continue
-            reason = reasons.get(os.path.realpath(path), "")
-            if reason in out:
-                found.left_out[reason] += 1
-            else:
-                listed.append(path)
+    for path, shown in named.items():
+        if Path(path).suffix.lower() not in SUFFIXES:
+            found.left_out.append((shown, "not an image, by the name"))
+        elif tree.cells and (reason := reasons.get(path, "")) in _LEFT_OUT:
+            found.left_out.append((shown, reason))
+        else:
+            listed.append(shown)
+    for path, reason in tree.junk:
+        if path not in named:
+            found.left_out.append((str(folder / Path(path).relative_to(tree.root)), reason))
+    for path, reason in tree.unreadable:
+        found.faults.append((str(folder / Path(path).relative_to(tree.root)), reason))
+    if not listed and not tree.unreadable:
+        found.faults.append((str(folder), f"no image in it ({', '.join(SUFFIXES)})"))
     return listed

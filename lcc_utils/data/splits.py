@@ -124,7 +124,7 @@ def official_split(
     RequestError
         If a fold or a class in it is missing, or too few subjects are left to validate.
     """
-    labelled = labelled_cells(cells)
+    labelled = labelled_cells(cells, "fold")
     if test_fold in train_folds:
         raise RequestError(f"Fold {test_fold} is asked for both training and test.")
     test = _of_folds(labelled, [test_fold])
@@ -184,7 +184,8 @@ def kfold_splits(
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
-    pool = labelled_cells(cells)
+    by_fold = bool(train_folds) or away_from is not None
+    pool = labelled_cells(cells, *(["fold"] if by_fold else []))
     if away_from is not None:
         kept_out = _of_folds(pool, [away_from])
     if train_folds:
@@ -242,7 +243,7 @@ def leaky_kfold_splits(
         As in :func:`kfold_splits`.
     """
     unit = "patient" if protocol == "patient_ids" else "cell_id"
-    labelled = labelled_cells(cells)
+    labelled = labelled_cells(cells, *(["patient"] if unit == "patient" else []))
     grouped = labelled.assign(subject=labelled[unit].astype(str))
     splits = kfold_splits(grouped, folds, validation_share, seed)
     if protocol == "copies":
@@ -285,6 +286,6 @@ def _need_subjects_for_parts(pool: pd.DataFrame, strata: pd.Series, folds: int) 
         if len(subjects) < folds:
             raise RequestError(
                 f"Class {class_name(label)} has {len(subjects)} subject(s) "
-                f"({', '.join(subjects)}), but {folds} parts need one each. Add data, or lower "
-                "studies.*.splits folds."
+                f"({', '.join(map(str, subjects))}), but {folds} parts need one each. Add data, or "
+                "lower studies.*.splits folds."
             )

@@ -8,6 +8,7 @@ import pandas as pd
 
 from lcc_utils.data import cnmc, duplicates, synthetic
 from lcc_utils.data.cache import cache_dir
+from lcc_utils.data.paths import user_path
 from lcc_utils.errors import RequestError
 from lcc_utils.pipeline.config import RunConfig
 
@@ -76,4 +77,4 @@ def _root(config: RunConfig, data: str | None, progress: bool) -> Path:
             f"Profile {config.profile} needs C-NMC 2019: give its folder with --data (or the "
             "notebook's parameter data). The page on the data says how to get it."
         )
-    return Path(data)
+    return user_path(data, "The data (--data, or the parameter data)")

@@ -13,6 +13,7 @@ import pandas as pd
 
 from lcc_utils.data import cnmc
 from lcc_utils.data.cache import write_atomic
+from lcc_utils.data.paths import user_path
 from lcc_utils.errors import RequestError
 from lcc_utils.evaluation.result import Result, Results
 from lcc_utils.pipeline import provenance
@@ -46,7 +47,7 @@ LOOKED_INTO = ("attention", "robustness")
 def runs_dir() -> Path:
     """Return where runs are kept: ``$LCC_RUNS``, or ``runs/`` of the checkout."""
     chosen = os.environ.get("LCC_RUNS")
-    return Path(chosen).expanduser() if chosen else REPOSITORY / "runs"
+    return user_path(chosen, "LCC_RUNS") if chosen else REPOSITORY / "runs"
 
 
 def open_run(

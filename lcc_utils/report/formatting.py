@@ -7,6 +7,8 @@ from numbers import Integral, Real
 
 import pandas as pd
 
+from lcc_utils.text import safe_table
+
 MISSING = "–"
 MINUS = "−"
 
@@ -202,8 +204,11 @@ def quantity(value: float | str, unit: str, places: int) -> str:
 
 
 def csv_text(frame: pd.DataFrame) -> str:
-    """Return a table as CSV with scores and other fractions at nine significant digits."""
-    return frame.to_csv(index=False, float_format="%.9g", lineterminator="\n")
+    """Return a table as CSV with scores and other fractions at nine significant digits.
+
+    Text that a spreadsheet would run as a formula is marked as text.
+    """
+    return safe_table(frame).to_csv(index=False, float_format="%.9g", lineterminator="\n")
 
 
 def _is_points(column: str) -> bool:

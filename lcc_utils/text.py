@@ -1,0 +1,128 @@
+"""Text that leaves the program: to a terminal, a log, a page, a table or a JSON file.
+
+Names of files, subjects and data sets come from outside. They may hold bytes that are not UTF-8,
+line breaks, terminal codes, HTML or spreadsheet formulas; here they become harmless.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import Any
+
+import pandas as pd
+
+__all__ = [
+    "code", "csv_safe", "escaped", "markdown", "printable", "printable_values", "safe_table",
+    "utf8", "without_tags",
+]  # fmt: skip
+
+REPLACEMENT = "\ufffd"
+# Control codes, halves of surrogate pairs (bytes that are not UTF-8), line and paragraph
+# separators, marks that turn the direction of writing, and code points that are no characters.
+_UNSEEN = (
+    r"\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
+    r"\ud800-\udfff\ufdd0-\ufdef\ufeff\ufffe\uffff"
+)
+_UNPRINTABLE = re.compile(rf"[\t\n{_UNSEEN}]")
+_UNPRINTABLE_BUT_LINES = re.compile(rf"[{_UNSEEN}]")
+# What a spreadsheet takes for the beginning of a formula, in half and full width.
+_SIGNS = r"=+\-@\uff1d\uff0b\uff0d\uff20"
+_FORMULA = re.compile(rf"\s*[{_SIGNS}]")
+_SUSPECT = re.compile(rf"\x00\s*[{_SIGNS}]|[\t\n{_UNSEEN.replace('x00', 'x01', 1)}]")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_MARKDOWN = re.compile(r"([\\`*\[\]{}$]|(?<!\w)_|_(?!\w))")
+_TAG = re.compile(r"<(?=[A-Za-z/!?])")
+
+
+def printable(text: object, *, lines: bool = False) -> str:
+    r"""Return text with the replacement sign U+FFFD for every character that cannot be shown.
+
+    Parameters
+    ----------
+    text
+        A name or a sentence; a path is taken as its text.
+    lines
+        Whether line breaks and tabs stay, as in a report of several lines.
+
+    Examples
+    --------
+    >>> printable("cell\n1.png") == "cell\ufffd1.png"
+    True
+    """
+    return (_UNPRINTABLE_BUT_LINES if lines else _UNPRINTABLE).sub(REPLACEMENT, str(text))
+
+
+def utf8(text: str) -> bytes:
+    """Return text as UTF-8, with the replacement sign for halves of surrogate pairs."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return _SURROGATE.sub(REPLACEMENT, text).encode()
+
+
+def printable_values(value: Any) -> Any:
+    """Return a JSON-able value with every text in it printable, line breaks kept."""
+    if isinstance(value, str):
+        return printable(value, lines=True)
+    if isinstance(value, dict):
+        return {printable_values(key): printable_values(own) for key, own in value.items()}
+    if isinstance(value, list | tuple):
+        return [printable_values(own) for own in value]
+    return value
+
+
+def csv_safe(value: Any) -> Any:
+    """Return a value of a CSV table that no spreadsheet runs as a formula.
+
+    Text that begins like a formula gets an apostrophe before it, which spreadsheets take as the
+    mark of text. Numbers stay numbers, also where they are written as text.
+    """
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    if _FORMULA.match(text) and not _NUMBER.fullmatch(text):
+        return f"'{text}"
+    return text
+
+
+def safe_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with :func:`csv_safe` applied to the text of its cells and headings."""
+    columns = [frame.iloc[:, place] for place in range(frame.shape[1])]
+    suspect = [_is_suspect(column) for column in columns]
+    if any(suspect):
+        columns = [
+            column.astype(object).map(csv_safe) if odd else column
+            for column, odd in zip(columns, suspect, strict=True)
+        ]
+        frame = pd.concat(columns, axis=1)
+    return frame.set_axis([csv_safe(name) for name in frame.columns], axis=1)
+
+
+def _is_suspect(column: pd.Series) -> bool:
+    """Tell whether a column holds text that may have to be changed; most hold none."""
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return False
+    texts = "\x00".join(value for value in column.tolist() if isinstance(value, str))
+    return _SUSPECT.search(f"\x00{texts}") is not None
+
+
+def escaped(value: object) -> str:
+    """Return a value as HTML text or the value of an attribute in quotes."""
+    return html.escape(printable(value), quote=True)
+
+
+def without_tags(text: str) -> str:
+    """Return Markdown in which no HTML tag begins; signs such as ``p < .05`` stay."""
+    return _TAG.sub("&lt;", printable(text, lines=True))
+
+
+def markdown(value: object) -> str:
+    """Return a value from outside as Markdown that shows its characters: no tag, link or role."""
+    return without_tags(_MARKDOWN.sub(r"\\\1", printable(value)))
+
+
+def code(value: object) -> str:
+    """Return a value from outside as a code span of Markdown."""
+    return f"`{printable(value).replace('`', REPLACEMENT)}`"
