@@ -12,11 +12,14 @@ from typing import Any
 
 from lcc_utils.cli_foreign import add_foreign_command
 from lcc_utils.cli_models import add_commands
+from lcc_utils.cli_output import json_text, prepare_streams
+from lcc_utils.data.paths import user_path, writable_folder
 from lcc_utils.errors import LccError, RequestError
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; return 0 done, 1 the work failed, 2 the request was wrong."""
+    prepare_streams()
     args = _parser().parse_args(arguments)
     try:
         return args.command(args)
@@ -95,7 +98,7 @@ def _check(args: argparse.Namespace) -> int:
     from lcc_utils.data.check import check
 
     report = check(args.path, pixels=True, progress=sys.stderr.isatty())
-    print(json.dumps(report.to_dict(), indent=2) if args.json else report.to_text())
+    print(json_text(report.to_dict()) if args.json else report.to_text())
     return 1 if report.faulty else 0
 
 
@@ -122,10 +125,10 @@ def _run(args: argparse.Namespace) -> int:
         run.compute(workers=workers, retry=True)
         _look_into(run)
     named = Path(args.profile).suffix in (".yml", ".yaml")
-    profile = str(Path(args.profile).absolute()) if named else args.profile
+    profile = str(user_path(args.profile).absolute()) if named else args.profile
     parameters = {"profile": profile, "run": run.name, "overrides": json.dumps(overrides)}
     if args.data:
-        parameters["data"] = str(Path(args.data).absolute())
+        parameters["data"] = str(user_path(args.data, "--data").absolute())
     execute(run, parameters, args.only)
     if {path.stem for path in only} == {path.stem for path in chapters()}:
         run.finish()
@@ -192,6 +195,8 @@ def _publish(args: argparse.Namespace) -> int:
 
     folder = _folder(args.run)
     publishable(folder, REPOSITORY)
+    for place in (REPOSITORY, REPOSITORY / "results", REPOSITORY / "book"):
+        writable_folder(place, "The published edition")
     problems = verify(folder).problems or _built(folder)[1]
     if problems:
         raise LccError(f"{folder} is not published: {problems[0]}")
@@ -227,7 +232,7 @@ def _claims(args: argparse.Namespace) -> int:
     folder = _folder(args.run) if args.run else REPOSITORY / "results"
     ledger = build_table("claims", *load_results(folder))
     if args.json:
-        print(json.dumps(ledger.to_dict("records"), indent=2, ensure_ascii=False))
+        print(json_text(ledger.to_dict("records")))
     else:
         print(to_text(ledger))
     return 0
@@ -266,7 +271,7 @@ def _folder(name: str | None) -> Path:
         if not runs:
             raise RequestError(f"There is no run in {runs_dir()}; begin with: lcc run demo")
         return runs[-1].parent
-    for place in (runs_dir() / name, Path(name)):
+    for place in (runs_dir() / name, user_path(name, "RUN")):
         if (place / "run.json").is_file():
             return place
     raise RequestError(f"There is no run {name!r} in {runs_dir()}, and it is no run's folder.")

@@ -9,6 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from lcc_utils.cli_output import json_text
+from lcc_utils.text import printable
+
 __all__ = ["add_foreign_command"]
 
 _SHOWN = 10
@@ -40,11 +43,12 @@ def add_foreign_command(commands: Any, folder_of: Callable[[str], Path]) -> None
 
 
 def _external(args: argparse.Namespace) -> int:
-    from lcc_utils.pipeline.foreign import add_foreign
+    from lcc_utils.pipeline.foreign import add_foreign, check_request
     from lcc_utils.pipeline.foreign_networks import STUDY
     from lcc_utils.pipeline.foreign_run import reopened
     from lcc_utils.report.tables import build_table
 
+    check_request(args.place, args.name, args.scale, args.most)
     run = reopened(args.folder_of(args.run), args.data, progress=sys.stderr.isatty())
     added = add_foreign(
         run, args.place, args.name, args.scale, args.most, progress=sys.stderr.isatty()
@@ -55,12 +59,12 @@ def _external(args: argparse.Namespace) -> int:
     rows = {name: own[own["source"] == added.name] for name, own in made.items()}
     if args.json:
         tables = {name: json.loads(own.to_json(orient="records")) for name, own in rows.items()}
-        faults = [{"where": where, "reason": reason} for where, reason in added.faults]
+        faults = [{"where": printable(w), "reason": printable(r)} for w, r in added.faults]
         about = {"name": added.name, **added.counts, "files": added.files, "digest": added.digest}
-        print(json.dumps({**about, "faults": faults, **tables}, indent=2, ensure_ascii=False))
+        print(json_text({**about, "faults": faults, **tables}))
         return 0
     for where, reason in added.faults[:_SHOWN]:
-        print(f"lcc: {where}: {reason}", file=sys.stderr)
+        print(f"lcc: {printable(where)}: {printable(reason)}", file=sys.stderr)
     if len(added.faults) > _SHOWN:
         print(f"lcc: and {len(added.faults) - _SHOWN:,} more; --json lists all.", file=sys.stderr)
     counts = ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in added.counts.items())

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from lcc_utils.cli_output import json_text
+from lcc_utils.data.paths import user_path
+from lcc_utils.text import printable
 
 __all__ = ["add_commands"]
 
@@ -43,7 +46,12 @@ def _model(args: argparse.Namespace) -> int:
         print(f"epoch {row['epoch']}: loss {row['loss']:.4f}", file=sys.stderr)
 
     record = make_model(
-        args.folder_of(args.run), Path(args.out), args.variant, args.data, args.seed, told
+        args.folder_of(args.run),
+        user_path(args.out, "--out"),
+        args.variant,
+        args.data,
+        args.seed,
+        told,
     )
     print(f"{record.name}, trained on {record.training['dataset']}\nNext: lcc predict {args.out}")
     return 0
@@ -53,13 +61,17 @@ def _predict(args: argparse.Namespace) -> int:
     from lcc_utils.pipeline.predict import predict
 
     done = predict(
-        Path(args.model), args.cells, Path(args.out),
+        user_path(args.model, "MODEL"), args.cells, user_path(args.out, "--out"),
         batch=args.batch, maps=args.maps, progress=sys.stderr.isatty(),
     )  # fmt: skip
-    written = [str(path) for path in done.written]
+    written = [printable(path) for path in done.written]
     if args.json:
-        print(json.dumps({**done.counts, "written": written}, indent=2, ensure_ascii=False))
+        left_out = [{"file": printable(file), "reason": why} for file, why in done.left_out]
+        about = {**done.counts, "written": written, "left_out": left_out}
+        print(json_text({**about, "notes": done.notes}))
     else:
+        for note in done.notes:
+            print(f"lcc: {note}", file=sys.stderr)
         print("Research use only. " + ", ".join(f"{k} {v:,}" for k, v in done.counts.items()))
         print("\n".join(written))
     return 0 if done.counts["scored"] else 1

@@ -26,7 +26,7 @@ from lcc_utils.data.trees import below, in_groups
 from lcc_utils.errors import DataError, RequestError
 from lcc_utils.text import printable
 
-__all__ = ["COLUMNS", "LIST", "ForeignSet", "read_foreign"]
+__all__ = ["COLUMNS", "LIST", "ForeignSet", "need_place", "read_foreign"]
 
 COLUMNS = ["cell_id", "path", "image", "label", "subject", "kind", "box"]
 # The name of a list that is found in a folder; any CSV may be named itself.
@@ -81,11 +81,7 @@ def read_foreign(place: str | os.PathLike[str], own: pd.DataFrame) -> ForeignSet
     DataError
         If a subject has cells of both classes.
     """
-    path = user_path(place, "The data set")
-    if not os.path.lexists(path):
-        raise RequestError(
-            f"{printable(path)} is not there; name a folder of images, or a CSV that lists them."
-        )
+    path = need_place(place)
     found = _read(path, own)
     if found.table.empty:
         first = printable("; ".join(f"{where}: {reason}" for where, reason in found.faults[:3]))
@@ -95,6 +91,16 @@ def read_foreign(place: str | os.PathLike[str], own: pd.DataFrame) -> ForeignSet
         )
     _one_class_a_subject(found.table, path)
     return found
+
+
+def need_place(place: str | os.PathLike[str]) -> Path:
+    """Return the path of a data set; raise a RequestError if there is nothing."""
+    path = user_path(place, "The data set")
+    if not os.path.lexists(path):
+        raise RequestError(
+            f"{printable(path)} is not there; name a folder of images, or a CSV that lists them."
+        )
+    return path
 
 
 def _read(path: Path, own: pd.DataFrame) -> ForeignSet:
@@ -262,5 +268,6 @@ def _one_class_a_subject(table: pd.DataFrame, path: Path) -> None:
     if mixed:
         raise DataError(
             f"{printable(path)}: {len(mixed)} subjects have cells of both classes (the first is "
-            f"{printable(mixed[0])}); a subject is either ALL or HEM: correct the labels, or leave the subjects out."
+            f"{printable(mixed[0])}); a subject is either ALL or HEM: correct the labels, "
+            "or leave the subjects out."
         )

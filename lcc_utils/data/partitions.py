@@ -103,9 +103,9 @@ def need_subjects(label: int, subjects: Sequence[str], least: int, protocol: str
     if len(subjects) < 3 * least:
         raise RequestError(
             f"Class {class_name(label)} has {len(subjects)} subject(s) "
-            f"({', '.join(map(str, subjects))}), but a {protocol} split needs {3 * least}: {least} for each of training, validation "
-            f"and test (studies.*.splits min_subjects: {least}). Add data, lower the setting, or "
-            "use another protocol."
+            f"({', '.join(map(str, subjects))}), but a {protocol} split needs {3 * least}: "
+            f"{least} for each of training, validation and test (studies.*.splits "
+            f"min_subjects: {least}). Add data, lower the setting, or use another protocol."
         )
 
 

@@ -68,7 +68,9 @@ def writable_folder(
     shown = printable(folder)
     try:
         if new and os.path.lexists(folder):
-            raise RequestError(f"{shown} exists; name another folder with {what}, or remove it.")
+            raise RequestError(
+                f"{shown} exists; name another folder with {what}, or remove it first."
+            )
         if os.path.lexists(folder) and not folder.is_dir():
             raise RequestError(f"{what} {shown} is not a folder; name a folder for the results.")
         for name in files:
@@ -77,6 +79,9 @@ def writable_folder(
                     f"{shown} holds a folder {name}, where a file of that name has to be written; "
                     f"remove it, or name another folder with {what}."
                 )
+        if new:
+            # It is made beside its place under a longer name, and then moved there.
+            _is_there(folder.with_name(f".{folder.name}.{'0' * 32}"))
         _try_to_write(folder)
     except OSError as error:
         raise RequestError(

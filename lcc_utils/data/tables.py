@@ -18,8 +18,8 @@ from lcc_utils.text import printable
 __all__ = ["check_cells"]
 
 _NAME_THEM = "name every one, or leave the rows out"
-# Nothing, a space at either end, or what is not to be seen, in names joined by NUL.
-_ODD_NAME = re.compile(r"\x00(?=\x00)|\x00\s|\s\x00|[\x01-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+# A space, or what is not to be seen.
+_ODD = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _ADVICE = {"subject": "; run subject_groups first"}
 
 
@@ -67,7 +67,7 @@ def check_cells(cells: pd.DataFrame, needs: Sequence[str]) -> pd.DataFrame:
             _check_names(cells, column, used | (column == "cell_id"))
     if "cell_id" in needs:
         twice = cells["cell_id"].duplicated(keep=False).to_numpy()
-        fault = "an id that occurs more than once"
+        fault = "in more than one row"
         _refuse(cells, twice, "cell_id", fault, "give each cell one of its own")
     return cells
 
@@ -103,19 +103,19 @@ def _check_names(cells: pd.DataFrame, column: str, used: np.ndarray) -> None:
     if not used.all():
         listed = [value if own else "-" for value, own in zip(listed, used, strict=True)]
     try:
-        joined = "\0".join(["-", *listed, "-"])
+        joined = "".join(listed)
     except TypeError:
         no_text = np.array([not isinstance(value, str) for value in listed], bool)
         _refuse(cells, no_text, column, "not text", "give every one as text")
         raise
-    # One search through the column, since most have no fault.
-    if not _ODD_NAME.search(joined):
+    # Most columns have no fault, which one search tells.
+    if "" not in listed and not _ODD.search(joined):
         return
     if column != "patient":
         empty = np.array([not value.strip() for value in listed], bool)
         _refuse(cells, empty, column, "empty", _NAME_THEM)
     odd = np.array([value != value.strip() or not value.isprintable() for value in listed], bool)
-    fault = "text with spaces around it, line breaks or control characters"
+    fault = "text with spaces around it or characters that cannot be seen"
     _refuse(cells, odd, column, fault, "remove them, for they make another name of it")
 
 
@@ -136,12 +136,13 @@ def _refuse(cells: pd.DataFrame, faulty: np.ndarray, column: str, fault: str, ad
     value, cell = cells[column].iloc[first], cells.get("cell_id")
     named = "" if cell is None or column == "cell_id" else f", cell {_shown(cell.iloc[first])}"
     count = int(faulty.sum())
-    rows = "1 row" if count == 1 else f"{count:,} rows"
+    values = "1 value that is" if count == 1 else f"{count:,} values that are"
     raise RequestError(
-        f"The column {column} of the table of cells holds in {rows} what is {fault}; the first is "
-        f"row {first + 1}{named}: {_shown(value)}. Please {advice}."
+        f"The column {column} of the table of cells has {values} {fault}; the first stands in row "
+        f"{first + 1}{named}: {_shown(value)}. Please {advice}."
     )
 
 
 def _shown(value: object) -> str:
-    return "nothing" if value is None or value is pd.NA else printable(repr(value))[:80]
+    plain = value.item() if isinstance(value, np.generic) else value
+    return printable(repr(plain))[:80]

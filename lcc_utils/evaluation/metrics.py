@@ -7,6 +7,7 @@ validation predictions and then applied to test predictions, with .5 beside it.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lcc_utils.errors import DataError
 from lcc_utils.evaluation.result import Result
+from lcc_utils.text import printable
 
 CLASSES = {1: "ALL", 0: "HEM"}
 # Softmax in float32 may leave 0..1 by a rounding error; anything further out is a fault.
@@ -100,6 +102,7 @@ def choose_threshold(predictions: pd.DataFrame) -> float:
     DataError
         As in :func:`evaluate`.
     """
+    need_columns(predictions, ("label", "score"))
     truth, score = checked(predictions["label"], predictions["score"])
     edges, f1 = _f1_by_threshold(truth, score)
     best = f1 >= f1.max() - _TIE
@@ -182,15 +185,50 @@ def checked(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.int64], ND
     if truth.size != score.size:
         raise DataError(f"There are {truth.size} labels but {score.size} scores; they must pair.")
     if not np.isin(truth, (0, 1)).all():
-        count = int((~np.isin(truth, (0, 1))).sum())
-        raise DataError(f"{count} of {truth.size} labels are neither 1 (ALL) nor 0 (HEM).")
+        wrong = np.flatnonzero(~np.isin(truth, (0, 1)))
+        first = np.asarray(labels, object).ravel()[wrong[0]]
+        raise DataError(
+            f"{wrong.size} of {truth.size} labels are neither 1 (ALL) nor 0 (HEM); the first "
+            f"stands in row {wrong[0] + 1}: {printable(first)}."
+        )
     faulty = ~((score >= -_ROUNDING) & (score <= 1 + _ROUNDING))
     if faulty.any():
         raise DataError(
             f"{int(faulty.sum())} of {score.size} scores are not in 0 to 1 (the first is "
-            f"{score[faulty][0]}); a score is P(ALL), so the training probably diverged."
+            f"{score[faulty][0]}, in row {int(np.flatnonzero(faulty)[0]) + 1}); a score is P(ALL), "
+            "so the training probably diverged."
         )
     return truth.astype(np.int64), np.clip(score, 0.0, 1.0)
+
+
+def need_columns(predictions: pd.DataFrame, names: Sequence[str]) -> None:
+    """Raise a DataError if predictions lack a column."""
+    missing = [name for name in names if name not in predictions]
+    if missing:
+        raise DataError(
+            f"The predictions have no column {', '.join(missing)}; they have "
+            f"{printable(', '.join(map(str, predictions.columns))) or 'none'}."
+        )
+
+
+def subject_names(predictions: pd.DataFrame) -> pd.Series:
+    """Return the subject of each prediction as text.
+
+    Raises
+    ------
+    DataError
+        If there is no column ``subject``, or a value in it is missing or empty.
+    """
+    need_columns(predictions, ("subject",))
+    subject = predictions["subject"]
+    names = subject.astype(str)
+    missing = np.flatnonzero((subject.isna() | (names.str.strip() == "")).to_numpy(bool))
+    if missing.size:
+        raise DataError(
+            f"{missing.size} of {len(names)} predictions have no subject (the first stands in row "
+            f"{missing[0] + 1}); the predictions.csv is incomplete."
+        )
+    return names
 
 
 def _by_score(

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from lcc_utils.errors import DataError
+from lcc_utils.evaluation.metrics import subject_names
 from lcc_utils.evaluation.resampling import (
     LEAST_SUBJECTS,
     REPLICATES,
@@ -58,9 +59,7 @@ def subjects_of(predictions: pd.DataFrame) -> Subjects:
     """
     if predictions.empty:
         raise DataError("There are no predictions to measure; run the experiment again.")
-    if predictions["subject"].isna().any():
-        raise DataError("Some predictions have no subject; the predictions.csv is incomplete.")
-    names, index = np.unique(predictions["subject"].astype(str).to_numpy(str), return_inverse=True)
+    names, index = np.unique(subject_names(predictions).to_numpy(str), return_inverse=True)
     share = np.bincount(index, predictions["label"].to_numpy(float)) / np.bincount(index)
     mixed = np.flatnonzero((share != 0) & (share != 1))
     if mixed.size:

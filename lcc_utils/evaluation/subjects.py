@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from lcc_utils.evaluation.metrics import CLASSES, checked, natural
+from lcc_utils.evaluation.metrics import CLASSES, checked, natural, need_columns, subject_names
 
 
 def by_subject(predictions: pd.DataFrame, threshold: float) -> pd.DataFrame:
@@ -20,10 +20,11 @@ def by_subject(predictions: pd.DataFrame, threshold: float) -> pd.DataFrame:
     DataError
         As in ``metrics.evaluate``.
     """
+    need_columns(predictions, ("subject", "label", "score"))
     truth, score = checked(predictions["label"], predictions["score"])
     cells = pd.DataFrame(
         {
-            "subject": predictions["subject"].astype(str).to_numpy(),
+            "subject": subject_names(predictions).to_numpy(),
             "label": truth,
             "score": score,
             "correct": (score >= threshold).astype(int) == truth,

@@ -16,7 +16,7 @@ import scipy
 from numpy.typing import NDArray
 
 from lcc_utils.errors import DataError
-from lcc_utils.evaluation.metrics import checked
+from lcc_utils.evaluation.metrics import checked, subject_names
 
 METRICS = ("auc", "f1_weighted", "accuracy", "sensitivity", "specificity", "precision")
 # Replicates computed at a time where units are cells: 7,108 then take some 6 MB an array.
@@ -82,13 +82,11 @@ def weighted_cells(
             "unless a threshold is given."
         )
     label, score = checked(predictions["label"], predictions["score"])
-    if predictions["subject"].isna().any():
-        raise DataError("Some predictions have no subject; the predictions.csv is incomplete.")
     return Cells(
         label,
         score,
         _calls(predictions, score, thresholds) if calls else None,
-        pd.factorize(predictions["subject"].astype(str), sort=True)[0],
+        pd.factorize(subject_names(predictions), sort=True)[0],
     )
 
 

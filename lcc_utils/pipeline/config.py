@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 import lcc_utils
+from lcc_utils.data.paths import user_path
 from lcc_utils.errors import RequestError
 from lcc_utils.nn.backbones import backbone
 from lcc_utils.nn.original import ORIGINAL, ORIGINAL_SIZE
@@ -223,7 +224,7 @@ def _check_sides(name: str, sides: tuple[int, ...]) -> None:
 
 
 def _profile_path(profile: str) -> Path:
-    given = Path(profile)
+    given = user_path(profile, "The profile")
     path = given if given.suffix in (".yml", ".yaml") else PROFILES / f"{profile}.yml"
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in PROFILES.glob("*.yml")))

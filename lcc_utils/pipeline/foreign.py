@@ -12,8 +12,9 @@ import pandas as pd
 from tqdm import tqdm
 
 from lcc_utils.data.cut_out import AS_IT_IS
-from lcc_utils.data.elsewhere import COLUMNS, ForeignSet, read_foreign
+from lcc_utils.data.elsewhere import COLUMNS, ForeignSet, need_place, read_foreign
 from lcc_utils.data.foreign_shapes import draw_shapes
+from lcc_utils.data.paths import writable_folder
 from lcc_utils.errors import RequestError
 from lcc_utils.pipeline.compute import Workers
 from lcc_utils.pipeline.foreign_frames import (
@@ -27,7 +28,7 @@ from lcc_utils.pipeline.foreign_networks import STUDY, Judge, judges, names_of, 
 from lcc_utils.pipeline.measured import add_table, has_part, read_measured
 from lcc_utils.pipeline.run import Run
 
-__all__ = ["FAMILIAR", "MOST", "Added", "add_foreign", "compare"]
+__all__ = ["FAMILIAR", "MOST", "Added", "add_foreign", "check_request", "compare"]
 
 # Parts of the measured numbers: the test cells as they are, and one for each foreign set.
 FAMILIAR, SET = "test-cells", "set-{}"
@@ -126,11 +127,8 @@ def add_foreign(
     DataError
         If a subject has cells of both classes, or a network cannot be trained again.
     """
-    if not _NAME.fullmatch(name) or not 0.05 <= scale <= 20 or most < 1:
-        raise RequestError(
-            f"--name {name!r} must be up to 40 letters, digits, spaces or signs of , . _ + -, "
-            f"--scale {scale:g} between 0.05 and 20, and --most {most} at least 1."
-        )
+    check_request(place, name, scale, most)
+    writable_folder(run.folder / STUDY, "The folder of the run,")
     if not networks_of(run):
         raise RequestError(
             f"Run {run.name} has no finished network in the study {STUDY}. Use a run of a profile "
@@ -141,6 +139,16 @@ def add_foreign(
     if not (_is_whole(run) and has_part(run.folder, STUDY, FAMILIAR)):
         _score_familiar(run, networks)
     return _score_set(run, networks, name, found, scale=scale, most=most, progress=progress)
+
+
+def check_request(place: str, name: str, scale: float, most: int) -> None:
+    """Raise a RequestError if a setting of :func:`add_foreign` is wrong, or its place is empty."""
+    if not _NAME.fullmatch(name) or not 0.05 <= scale <= 20 or most < 1:
+        raise RequestError(
+            f"--name {name!r} must be up to 40 letters, digits, spaces or signs of , . _ + -, "
+            f"--scale {scale:g} between 0.05 and 20, and --most {most} at least 1."
+        )
+    need_place(place)
 
 
 def _sets_unasked(run: Run) -> list[str]:

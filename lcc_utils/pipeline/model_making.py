@@ -11,6 +11,7 @@ import pandas as pd
 from lcc_utils.data.cnmc import data_digest
 from lcc_utils.data.images import PixelCache
 from lcc_utils.data.partitions import Split
+from lcc_utils.data.paths import writable_folder
 from lcc_utils.data.splits import kfold_splits, leakage_guard
 from lcc_utils.errors import RequestError
 from lcc_utils.evaluation.novelty import energy, fit_novelty
@@ -69,8 +70,7 @@ def make_model(
     DataError
         If training or writing fails; nothing is left.
     """
-    if folder.exists():
-        raise RequestError(f"{folder} exists; name another folder with --out, or remove it first.")
+    writable_folder(folder, new=True)
     config, settings, variant, runs, table = _planned(run, variant)
     cells = open_cells(config, data, progress=False)
     if data_digest(cells) != read_json(run / "run.json")["dataset"]["digest"]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +14,24 @@ from tqdm import tqdm
 
 from lcc_utils.data.cache import write_atomic
 from lcc_utils.data.layouts import is_cell_name
+from lcc_utils.data.paths import writable_folder
 from lcc_utils.data.photographs import Listing, list_images, prepared, read_cell
+from lcc_utils.data.trees import in_groups
 from lcc_utils.errors import DataError, RequestError
 from lcc_utils.evaluation.novelty import energy
 from lcc_utils.pipeline.model_files import LoadedModel, load_model_dir
 from lcc_utils.pipeline.prediction_gallery import gallery
 from lcc_utils.report.prediction_page import page
+from lcc_utils.text import printable, safe_table
 
 __all__ = ["COLUMNS", "Prediction", "predict"]
 
 COLUMNS = [
     "file", "score", "probability", "class", "abstained", "energy", "distance", "side",
 ]  # fmt: skip
+
+
+FILES = ("predictions.csv", "report.html")
 
 
 @dataclass(frozen=True)
@@ -41,11 +47,17 @@ class Prediction:
         ``files, scored, called ALL, called HEM``, and one for each kind.
     written
         The files.
+    notes
+        Sentences on what was left out, and on what has to be known of the files.
+    left_out
+        ``(path, reason)`` of what lies in the folders and was not scored.
     """
 
     table: pd.DataFrame
     counts: dict[str, int]
     written: list[Path]
+    notes: list[str] = field(default_factory=list)
+    left_out: list[tuple[str, str]] = field(default_factory=list)
 
 
 def predict(
@@ -81,15 +93,18 @@ def predict(
     Raises
     ------
     RequestError
-        If a number is wrong, no image is named, or the folder is no model directory.
+        If a number is wrong, nothing can be written into `out`, no image is named, or the folder
+        is no model directory.
     DataError
         If the model directory is damaged or refused, or a file cannot be written.
     """
     if batch < 1 or maps < 0:
         raise RequestError(f"--batch {batch} must be 1 or more, and --maps {maps} 0 or more.")
+    writable_folder(out, files=FILES)
     listing = list_images(places)
     if not listing.files:
-        first = "; ".join(f"{path}: {reason}" for path, reason in listing.faults[:3])
+        named = [*listing.faults, *in_groups(listing.left_out)]
+        first = printable("; ".join(f"{where}: {reason}" for where, reason in named[:3]))
         raise RequestError(f"There is nothing to predict. {first or 'Name files or folders'}.")
     model = load_model_dir(folder)
     rows = []
@@ -100,19 +115,14 @@ def predict(
     rows += [_row(path, kind="unreadable", abstained=reason) for path, reason in listing.faults]
     table = pd.DataFrame(rows, columns=[*COLUMNS, "kind"])
     counts = _counts(table)
-    html = page(
-        model.record.model_dump(mode="json"),
-        table,
-        counts,
-        gallery(model, table, maps),
-        _notes(listing, model),
-    )
-    text = table[COLUMNS].to_csv(index=False, float_format="%.6g", lineterminator="\n")
-    written = [
-        write_atomic(out / name, content)
-        for name, content in (("predictions.csv", text), ("report.html", html))
-    ]
-    return Prediction(table, counts, written)
+    notes = _notes(listing, model)
+    record = model.record.model_dump(mode="json")
+    html = page(record, table, counts, gallery(model, table, maps), notes)
+    shown = safe_table(table[COLUMNS])
+    text = shown.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    contents = zip(FILES, (text, html), strict=True)
+    written = [write_atomic(out / name, content) for name, content in contents]
+    return Prediction(table, counts, written, notes, listing.left_out)
 
 
 def _scored(model: LoadedModel, files: Sequence[str], batch: int) -> Iterator[list[dict[str, Any]]]:
@@ -206,7 +216,8 @@ def _counts(table: pd.DataFrame) -> dict[str, int]:
 
 
 def _notes(listing: Listing, model: LoadedModel) -> list[str]:
-    notes = [f"{count:,} {reason} left out." for reason, count in listing.left_out.items()]
+    groups = in_groups(listing.left_out)
+    notes = [f"Left out: {which}: {reason}." for which, reason in groups]
     known = sum(is_cell_name(Path(path).stem) for path in listing.files)
     if known:
         notes.append(

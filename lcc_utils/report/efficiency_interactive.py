@@ -27,6 +27,7 @@ from lcc_utils.report.explorable import (
 )
 from lcc_utils.report.formatting import MISSING, cell, heading
 from lcc_utils.report.style import GREY, absent
+from lcc_utils.text import escaped
 
 __all__ = ["score_against_cost"]
 
@@ -74,7 +75,7 @@ def _spec(scored: pd.DataFrame, costs: list[Cost], out: str, data_label: str) ->
         yaxis=axis_layout(_Y_LABEL, range=numbers([min(ends) - 0.02, max(ends) + 0.02])),
         legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
         updatemenus=[_menu(list(models["model"]), costs)],
-        annotations=[note(data_label, 95), note("<br>".join(wrap(out, 60)), 110)],
+        annotations=[note(escaped(data_label), 95), note("<br>".join(wrap(escaped(out), 60)), 110)],
     )
     return {"data": data, "layout": shape, "config": {"displayModeBar": False}}
 
@@ -85,7 +86,7 @@ def _nothing(data_label: str) -> dict:
     said = note("Not in this run", 0) | middle
     hidden = {"visible": False}
     shape = page_layout(
-        180, 40, xaxis=hidden, yaxis=hidden, annotations=[said, note(data_label, 15)]
+        180, 40, xaxis=hidden, yaxis=hidden, annotations=[said, note(escaped(data_label), 15)]
     )
     return {"data": [], "layout": shape, "config": {"displayModeBar": False}}
 
@@ -98,7 +99,7 @@ def _trace(number: int, own: pd.Series, rows: pd.DataFrame, cost: Cost) -> dict:
     return {
         "type": "scatter",
         "mode": "markers",
-        "name": own["model"],
+        "name": escaped(own["model"]),
         "x": [cost.values.get(own["model"])],
         "y": numbers([own["auc"]]),
         "error_y": bars | {"array": numbers([more]), "arrayminus": numbers([less])},
@@ -110,7 +111,7 @@ def _trace(number: int, own: pd.Series, rows: pd.DataFrame, cost: Cost) -> dict:
 
 def _hover(own: pd.Series, rows: pd.DataFrame) -> str:
     """Return all numbers of a model, those of each device below each other."""
-    lines = [f"<b>{own['model']}</b>"]
+    lines = [f"<b>{escaped(own['model'])}</b>"]
     lines.append(f"AUC {own['auc']:.3f} ({own['auc_min']:.3f} to {own['auc_max']:.3f})")
     shared = ("size", "parameters_total", "multiply_adds", "disk", "disk_half")
     lines += [_line(name, own[name]) for name in shared]
@@ -118,7 +119,7 @@ def _hover(own: pd.Series, rows: pd.DataFrame) -> str:
         if not row["device"]:
             continue
         quartiles = [cell(row[f"latency_quartiles_{end}"]) for end in ("low", "high")]
-        lines.append(f"<b>{row['device']}</b>")
+        lines.append(f"<b>{escaped(row['device'])}</b>")
         lines.append(f"{_line('latency', row['latency'])} ({' to '.join(quartiles)})")
         lines += [_line(name, row[name]) for name in ("throughput", "memory")]
     return "<br>".join(line for line in lines if not line.endswith(MISSING))

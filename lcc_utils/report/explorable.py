@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from lcc_utils.report.style import GREY, WIDTH, figure_html
+from lcc_utils.text import printable_values
 
 __all__ = [
     "CLEAR", "FAINT", "TEXT_COLOUR", "axis_layout", "interactive_html", "note", "numbers",
@@ -38,7 +39,9 @@ def interactive_html(figure: Figure, spec: Mapping) -> str:
         ``data``, ``layout`` and ``config`` of plotly.js as plain dicts and lists. The text
         ``"currentColor"`` stands for the colour of the page's text, light or dark.
     """
-    text = json.dumps(spec, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(
+        printable_values(spec), ensure_ascii=False, allow_nan=False, separators=(",", ":")
+    )
     # Nothing in the text may end the script, or begin a comment or another script in it.
     text = text.replace("<", r"\u003c")
     return (

@@ -30,6 +30,7 @@ from lcc_utils.report.style import (
     new_figure,
     styled,
 )
+from lcc_utils.text import escaped
 
 _Array = NDArray[np.float64]
 
@@ -188,7 +189,7 @@ def _spec(argument: _Argument, data_label: str) -> dict:
         legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
         sliders=[_slider(least, stated)],
         updatemenus=[_views()],
-        annotations=[note(data_label, 175)],
+        annotations=[note(escaped(data_label), 175)],
     )
     return {"data": data, "layout": shape, "config": {"displayModeBar": False}}
 
@@ -241,11 +242,11 @@ def _curve(n: int, name: str, line: _Array) -> dict:
     return {
         "type": "scatter",
         "mode": "lines",
-        "name": _legend_name(name, line),
+        "name": escaped(_legend_name(name, line)),
         "x": numbers(x),
         "y": numbers(y),
         "line": {"color": TEXT_COLOUR if colour == "#000000" else colour, "width": 2},
-        "hovertemplate": f"{name}<br>{_HOVER_RATES}<extra></extra>",
+        "hovertemplate": f"{escaped(name)}<br>{_HOVER_RATES}<extra></extra>",
     }
 
 

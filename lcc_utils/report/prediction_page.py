@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from lcc_utils.report.model_directory import measure_text, measures_text
+from lcc_utils.text import escaped
 
 __all__ = ["Group", "Shown", "page"]
 
@@ -66,7 +66,7 @@ def page(
         f"<h1>{len(table):,} {'file' if len(table) == 1 else 'files'}, one cell each</h1>",
         _in_short(record),
         _counted(counts),
-        "".join(f"<p class='note'>{_text(note)}</p>" for note in notes),
+        "".join(f"<p class='note'>{escaped(note)}</p>" for note in notes),
         _histogram(record, table),
         *(_group(own) for own in groups),
         _maps_note(groups),
@@ -74,7 +74,7 @@ def page(
         _model(record),
         _reading(record),
     ]
-    style = Path(__file__).with_name("prediction_page.css").read_text(encoding="utf-8")
+    style = Path(__file__).with_name("prediction_page.css").readescaped(encoding="utf-8")
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -95,18 +95,18 @@ def _banner() -> str:
 
 def _in_short(record: Mapping[str, Any]) -> str:
     known = measures_text(record)
-    data = _text(record["training"]["dataset"])
+    data = escaped(record["training"]["dataset"])
     if not known:
         return f"<p>Trained on {data}. How well it does on others is not known.</p>"
     return (
         "<p>What models like this one reach on subjects that they have not seen, within the one "
-        f"data set that it was trained on, {data}: {_text(known)}</p>"
+        f"data set that it was trained on, {data}: {escaped(known)}</p>"
     )
 
 
 def _counted(counts: Mapping[str, int]) -> str:
     tiles = "".join(
-        f"<div><dt>{_text(name)}</dt><dd>{value:,}</dd></div>" for name, value in counts.items()
+        f"<div><dt>{escaped(name)}</dt><dd>{value:,}</dd></div>" for name, value in counts.items()
     )
     return f"<dl class='tiles'>{tiles}</dl>"
 
@@ -158,9 +158,9 @@ def _histogram(record: Mapping[str, Any], table: pd.DataFrame) -> str:
 
 def _group(group: Group) -> str:
     if not group.cells:
-        return f"<h2>{_text(group.title)}</h2><p>None.</p>"
+        return f"<h2>{escaped(group.title)}</h2><p>None.</p>"
     return (
-        f"<h2>{_text(group.title)}</h2><div class='gallery'>"
+        f"<h2>{escaped(group.title)}</h2><div class='gallery'>"
         f"{''.join(_cell(own) for own in group.cells)}</div>"
     )
 
@@ -178,10 +178,10 @@ def _cell(shown: Shown) -> str:
         if np.isfinite(row["score"])
         else "not scored"
     )
-    why = f"<br>{_text(row['abstained'])}" if row["abstained"] else ""
+    why = f"<br>{escaped(row['abstained'])}" if row["abstained"] else ""
     return (
-        f"<figure class='cell'><div>{pictures}</div><figcaption><strong>{_text(said)}</strong>, "
-        f"{numbers}{why}<br><span class='file'>{_text(name)}</span></figcaption></figure>"
+        f"<figure class='cell'><div>{pictures}</div><figcaption><strong>{escaped(said)}</strong>, "
+        f"{numbers}{why}<br><span class='file'>{escaped(name)}</span></figcaption></figure>"
     )
 
 
@@ -190,7 +190,7 @@ def _picture(pixels: np.ndarray, text: str) -> str:
     code = base64.b64encode(data.tobytes()).decode()
     return (
         f"<img src='data:image/png;base64,{code}' width='{_PIXELS}' height='{_PIXELS}' "
-        f"alt='{_text(text)}'>"
+        f"alt='{escaped(text)}'>"
     )
 
 
@@ -219,7 +219,7 @@ def _not_scored(table: pd.DataFrame) -> str:
     if rows.empty:
         return ""
     items = "".join(
-        f"<tr><td class='file'>{_text(row.file)}</td><td>{_text(row.abstained)}</td></tr>"
+        f"<tr><td class='file'>{escaped(row.file)}</td><td>{escaped(row.abstained)}</td></tr>"
         for row in rows.head(_LISTED).itertuples()
     )
     more = f"<p>And {len(rows) - _LISTED:,} more.</p>" if len(rows) > _LISTED else ""
@@ -230,19 +230,19 @@ def _not_scored(table: pd.DataFrame) -> str:
 
 
 def _model(record: Mapping[str, Any]) -> str:
-    title = f"<h2>The model: {_text(record['name'])}</h2>"
+    title = f"<h2>The model: {escaped(record['name'])}</h2>"
     about = (
-        f"<p>{_text(record['backbone'])} at {record['size']} px, trained on "
-        f"{_text(record['training']['dataset'])}.</p>"
+        f"<p>{escaped(record['backbone'])} at {record['size']} px, trained on "
+        f"{escaped(record['training']['dataset'])}.</p>"
     )
     if not record["measured"]:
         return f"{title}{about}<p>How well models like it do on unseen subjects is not known.</p>"
     rows = "".join(
-        f"<tr><td>{_text(own['name'])}</td><td>{measure_text(own)}</td></tr>"
+        f"<tr><td>{escaped(own['name'])}</td><td>{measure_text(own)}</td></tr>"
         for own in record["measured"]
     )
     return (
-        f"{title}{about}<p>{_text(record['measured_on'])}</p><div class='wide'><table><thead><tr>"
+        f"{title}{about}<p>{escaped(record['measured_on'])}</p><div class='wide'><table><thead><tr>"
         "<th>Measure</th><th>Value (95 % interval over subjects, where given)</th></tr></thead>"
         f"<tbody>{rows}</tbody></table></div>"
     )
@@ -253,7 +253,7 @@ def _reading(record: Mapping[str, Any]) -> str:
     return (
         "<h2>How to read it</h2><ul>"
         f"<li>A cell is called ALL from a score of {limits['decision']:.3f} on; the threshold is "
-        f"that of the {_text(limits['basis'])}.</li>"
+        f"that of the {escaped(limits['basis'])}.</li>"
         "<li>The calibrated probability is right on average only where as many cells are ALL as "
         "in the data that it was fitted on, and only for cells like those.</li>"
         f"<li>A distance above {novelty['distance']:.1f} or an energy above "
@@ -262,7 +262,3 @@ def _reading(record: Mapping[str, Any]) -> str:
         "<li>Images of another size than 450 px keep their scale: a smaller one is centred on "
         "black, a larger one is refused.</li></ul>"
     )
-
-
-def _text(value: object) -> str:
-    return html.escape(str(value), quote=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import functools
-import html
 import io
 from collections.abc import Callable, Sequence
 
@@ -14,6 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+
+from lcc_utils.text import escaped
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart; a class keeps its colour.
 COLOURS = {"ALL": "#D55E00", "HEM": "#0072B2"}
@@ -131,7 +132,7 @@ def figure_html(figure: Figure, svg: str | None = None) -> str:
     Whoever has its SVG text from :func:`to_svg` can give it, so that it is not drawn again.
     """
     data = base64.b64encode((svg or to_svg(figure)).encode()).decode()
-    alt = html.escape(alt_text(figure), quote=True)
+    alt = escaped(alt_text(figure))
     return (
         f'<img class="lcc-figure" alt="{alt}" style="width:100%;max-width:{WIDTH * 1.25:.1f}in" '
         f'src="data:image/svg+xml;base64,{data}">'

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-import html
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import pandas as pd
 
 from lcc_utils.report.formatting import INTERVAL, MISSING, cell, csv_text, heading, interval
+from lcc_utils.text import escaped, without_tags
 
 __all__ = ["to_html", "to_markdown"]
 
@@ -29,9 +29,9 @@ def to_html(frame: pd.DataFrame, caption: str, name: str | None = None) -> str:
     columns = _columns(frame)
     lines = [
         f'<div class="lcc-table-scroll" role="region" tabindex="0" '
-        f'aria-label="{html.escape(whole)}" style="overflow-x:auto">',
+        f'aria-label="{escaped(whole)}" style="overflow-x:auto">',
         f'<table class="lcc-table table"{_named(name)}>',
-        f"<caption>{html.escape(whole)}{_download(frame, name) if name else ''}</caption>",
+        f"<caption>{escaped(whole)}{_download(frame, name) if name else ''}</caption>",
         "<thead><tr>"
         + "".join(_tag("th", c.heading, c.numeric, ' scope="col"') for c in columns)
         + "</tr></thead>",
@@ -46,7 +46,7 @@ def to_html(frame: pd.DataFrame, caption: str, name: str | None = None) -> str:
             for text, c in zip(row[1:], columns[1:], strict=True)
         )
         # A row that has an id can be pointed at from another page.
-        anchor = f' id="{html.escape(row[0])}"' if columns[0].name == "id" else ""
+        anchor = f' id="{escaped(row[0])}"' if columns[0].name == "id" else ""
         lines.append(f"<tr{anchor}>{cells}</tr>")
     return "\n".join([*lines, "</tbody>", "</table>", "</div>"])
 
@@ -65,7 +65,7 @@ def to_markdown(frame: pd.DataFrame) -> str:
 def _download(frame: pd.DataFrame, name: str) -> str:
     """Return a link that holds the whole table: it needs no file beside the page."""
     data = base64.b64encode(csv_text(frame).encode()).decode()
-    file = html.escape(f"{name}.csv")
+    file = escaped(f"{name}.csv")
     return (
         f' <a class="lcc-csv" download="{file}" aria-label="CSV of this table, {file}" '
         f'href="data:text/csv;charset=utf-8;base64,{data}">CSV</a>'
@@ -123,16 +123,17 @@ def _numeric(frame: pd.DataFrame, name: str) -> bool:
 
 def _tag(name: str, text: str, numeric: bool, attributes: str = "", link: str = "") -> str:
     number = ' class="lcc-number"' if numeric else ""
-    shown = html.escape(text)
+    shown = escaped(text)
     if link:
-        shown = f'<a href="{html.escape(link, quote=True)}">{shown}</a>'
+        shown = f'<a href="{escaped(link)}">{shown}</a>'
     return f"<{name}{attributes}{number}>{shown}</{name}>"
 
 
 def _named(name: str | None) -> str:
     """Return the attribute by which a script of the book finds a table."""
-    return f' data-table="{html.escape(name)}"' if name else ""
+    return f' data-table="{escaped(name)}"' if name else ""
 
 
 def _piped(texts) -> str:
-    return "| " + " | ".join(text.replace("|", r"\|").replace("\n", " ") for text in texts) + " |"
+    shown = (without_tags(text.replace("|", r"\|").replace("\n", " ")) for text in texts)
+    return "| " + " | ".join(shown) + " |"
