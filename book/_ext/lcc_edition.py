@@ -38,7 +38,7 @@ _OUTSIDE_IMAGE = re.compile(
 def banner(edition: dict) -> str:
     """Return the HTML line that says what the numbers of this edition were computed on."""
     data = edition["dataset"]
-    cells, subjects = f"{data['cells']:,}", f"{data['subjects']:,}"
+    cells, subjects = (html.escape(f"{data[name]:,}") for name in ("cells", "subjects"))
     if data["name"] == "synthetic":
         kind, text = (
             "synthetic",
@@ -49,7 +49,7 @@ def banner(edition: dict) -> str:
             ),
         )
     else:
-        name = {"c-nmc-2019": "C-NMC 2019"}.get(data["name"], html.escape(data["name"]))
+        name = {"c-nmc-2019": "C-NMC 2019"}.get(data["name"], html.escape(str(data["name"])))
         kind, text = (
             "real",
             (
@@ -63,15 +63,15 @@ def banner(edition: dict) -> str:
 def footer(edition: dict) -> str:
     """Return the HTML that says which run, code, data and hardware stand behind the pages."""
     data, git, machine = edition["dataset"], edition["git"], edition["hardware"]
-    commit = html.escape((git.get("commit") or "unknown")[:12])
+    commit = html.escape(str(git.get("commit") or "unknown")[:12])
     changed = " with local changes" if git.get("dirty") else ""
     memory = f"{machine['memory_gib']} GiB" if machine.get("memory_gib") else None
     hardware = [machine.get("gpu"), machine.get("cpu"), f"{machine['cores']} cores", memory]
     facts = [
-        ("Run", f"<code>{html.escape(edition['run'])}</code>"),
-        ("Profile", f"<code>{html.escape(edition['profile'])}</code>"),
+        ("Run", f"<code>{html.escape(str(edition['run']))}</code>"),
+        ("Profile", f"<code>{html.escape(str(edition['profile']))}</code>"),
         ("Commit", f"<code>{commit}</code>{changed}"),
-        ("Data digest", f"<code>{html.escape(data['digest'])}</code>"),
+        ("Data digest", f"<code>{html.escape(str(data['digest']))}</code>"),
         ("Hardware", html.escape(", ".join(str(part) for part in hardware if part))),
         ("Finished", html.escape(str(edition["finished"] or "not finished")[:10])),
     ]

@@ -10,6 +10,7 @@ from lcc_utils.evaluation.result import Results
 from lcc_utils.pipeline.verify import load_results
 from lcc_utils.report.findings import VERDICTS
 from lcc_utils.report.tables import build_table, to_markdown
+from lcc_utils.text import markdown
 
 # What the abstract and the conclusions of the paper rest on.
 _HEADLINE = (
@@ -60,7 +61,7 @@ def _measured(cells: pd.DataFrame, results: Results) -> list[str]:
         official = build_table("training", cells, results).drop(columns="threshold")
         parts += [_OFFICIAL, to_markdown(official)]
     if parts:
-        parts.insert(1, f"*{cells.attrs['label']}*")
+        parts.insert(1, f"*{markdown(cells.attrs['label'])}*")
     return parts
 
 

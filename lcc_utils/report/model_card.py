@@ -21,6 +21,7 @@ from lcc_utils.report.rows import Runs, by_variant
 from lcc_utils.report.table_markup import to_markdown
 from lcc_utils.report.tables import build_table
 from lcc_utils.report.training_tables import primary_runs
+from lcc_utils.text import code, markdown
 
 PRIMARY, OFFICIAL = "primary", "training"
 # So many subjects of each class are named as those that the model fails worst.
@@ -139,7 +140,10 @@ def worst_subjects(runs: Runs) -> pd.DataFrame:
 
 def settings_table(settings: Mapping[str, Any]) -> pd.DataFrame:
     """List the settings of an experiment by their dotted names, as ``params/`` writes them."""
-    rows = [{"setting": f"`{name}`", "value": _setting(value)} for name, value in _dotted(settings)]
+    rows = [
+        {"setting": code(name), "value": markdown(_setting(value))}
+        for name, value in _dotted(settings)
+    ]
     return pd.DataFrame(rows, columns=["setting", "value"])
 
 
@@ -148,7 +152,7 @@ def _synthetic(run: Mapping[str, Any]) -> bool:
 
 
 def _computed_on(run: Mapping[str, Any]) -> str:
-    label = run["dataset"]["label"]
+    label = markdown(run["dataset"]["label"])
     if _synthetic(run):
         return (
             f"**Computed on {label}.** A program drew these cells. The numbers on this page show "
@@ -186,7 +190,7 @@ def _few_people(cells: pd.DataFrame) -> Iterable[str]:
     healthy = counts[CLASSES[0]]
     if len(healthy) > _LARGEST:
         share = healthy.iloc[:_LARGEST].sum() / healthy.sum()
-        named = " and ".join(str(name) for name in healthy.index[:_LARGEST])
+        named = " and ".join(markdown(name) for name in healthy.index[:_LARGEST])
         yield f"Of the HEM cells, {percent(share)} belong to two subjects, {named}."
     if len(healthy) < LEAST_SUBJECTS:
         yield (
@@ -206,7 +210,7 @@ def _share_of_data(cells: pd.DataFrame) -> str:
     parts = []
     for phase, own in labelled.groupby("phase", sort=False):
         folds = ", ".join(str(int(fold)) for fold in sorted(own["fold"].dropna().unique()))
-        parts.append(f"{phase} (folds {folds})" if folds else str(phase))
+        parts.append(f"{markdown(phase)} (folds {folds})" if folds else markdown(phase))
     return (
         f"This edition holds {cell(len(labelled))} of the data set's {cell(whole)} labelled cells, "
         f"from: {'; '.join(parts)}."
@@ -222,7 +226,7 @@ def _of_model(model: Runs) -> Iterable[str]:
         )
     weights, epochs = _of(settings, "model", "weights"), _of(settings, "training", "epochs")
     if weights not in (None, "none"):
-        yield f"Its backbone starts from weights made on other images ({weights})."
+        yield f"Its backbone starts from weights made on other images ({markdown(weights)})."
     elif epochs is not None:
         plural = "epoch" if epochs == 1 else "epochs"
         yield f"It was trained from scratch, for at most {cell(epochs)} {plural}."
@@ -244,18 +248,18 @@ def _what(model: Runs | None) -> str:
     made = model.done[0].record["model"]
     counts = [cell(made.get(f"parameters_{which}")) for which in ("trainable", "total")]
     return (
-        f"**{model.variant}**, the first model of the study `{model.study}`, gives for the image "
+        f"**{markdown(model.variant)}**, the first model of the study {code(model.study)}, gives for the image "
         f"of one cell the probability that it is leukaemic (ALL). It is built on "
-        f"`{made['backbone']}` and has {counts[0]} trainable parameters of {counts[1]}.\n\n"
+        f"{code(made['backbone'])} and has {counts[0]} trainable parameters of {counts[1]}.\n\n"
         f"{_CLOSING}"
     )
 
 
 def _data(cells: pd.DataFrame, run: Mapping[str, Any]) -> str:
-    data = run["dataset"]
+    data, label = run["dataset"], markdown(run["dataset"]["label"])
     return (
-        f"{data['label'][:1].upper() + data['label'][1:]}. The digest of cells and pixels is "
-        f"`{data['digest']}`. [The data](data.md) says where they come from, and how ids that "
+        f"{label[:1].upper() + label[1:]}. The digest of cells and pixels is "
+        f"{code(data['digest'])}. [The data](data.md) says where they come from, and how ids that "
         "share cells were merged into subjects.\n\n"
         f"{to_markdown(build_table('cells', cells, Results()))}"
     )
@@ -307,15 +311,15 @@ def _provenance(run: Mapping[str, Any]) -> str:
     memory = f"{cell(machine['memory_gib'])} GiB" if machine.get("memory_gib") else None
     parts = [machine.get("gpu"), machine.get("cpu"), f"{cell(machine['cores'])} cores", memory]
     facts = {
-        "Run": f"`{run['run']}`",
-        "Profile": f"`{run['profile']}`",
-        "Commit": f"`{git.get('commit') or 'unknown'}`{changed}",
-        "Data digest": f"`{run['dataset']['digest']}`",
-        "Hardware": ", ".join(str(part) for part in parts if part),
-        "Finished": str(run["finished"] or "not finished")[:10],
+        "Run": code(run["run"]),
+        "Profile": code(run["profile"]),
+        "Commit": f"{code(git.get('commit') or 'unknown')}{changed}",
+        "Data digest": code(run["dataset"]["digest"]),
+        "Hardware": markdown(", ".join(str(part) for part in parts if part)),
+        "Finished": markdown(str(run["finished"] or "not finished")[:10]),
         "Seconds of computing": cell(run["seconds"], "seconds"),
-        "Backend": str(run["backend"]),
-        "Versions": ", ".join(f"{name} {number}" for name, number in run["versions"].items()),
+        "Backend": markdown(run["backend"]),
+        "Versions": markdown(", ".join(f"{name} {own}" for name, own in run["versions"].items())),
     }
     table = to_markdown(pd.DataFrame(list(facts.items()), columns=["fact", "value"]))
     return (

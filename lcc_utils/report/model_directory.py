@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lcc_utils.text import markdown
+
 __all__ = ["card", "measure_text", "measures_text"]
 
 _LIMITATIONS = """\
@@ -27,23 +29,23 @@ def card(record: Mapping[str, Any]) -> str:
     training, thresholds = record["training"], record["thresholds"]
     calibration, novelty = record["calibration"], record["novelty"]
     parts = [
-        f"# {record['name']}",
+        f"# {markdown(record['name'])}",
         "**Research use only.**",
         "## Limitations\n\n" + _LIMITATIONS,
         "## What it is for\n\n" + _NOT_FOR,
         "## What was measured\n\n" + _measured(record),
         "## What it is\n\n"
-        f"{record['backbone']} on the central {record['crop']} px of a 450 px frame, resized to "
+        f"{markdown(record['backbone'])} on the central {record['crop']} px of a 450 px frame, resized to "
         f"{record['size']} px. The score is P(ALL), before calibration. It was trained on all of "
-        f"{training['dataset']}, seed {training['seed']}; `model.json` holds every setting.",
+        f"{markdown(training['dataset'])}, seed {training['seed']}; `model.json` holds every setting.",
         "## How a score is read\n\n"
-        f"- ALL from {thresholds['decision']:.3f} on: {thresholds['basis']}.\n"
+        f"- ALL from {thresholds['decision']:.3f} on: {markdown(thresholds['basis'])}.\n"
         f"- Not called between {thresholds['unsure_low']:.3f} and {thresholds['unsure_high']:.3f}."
         f"\n- Calibrated probability: sigmoid(logit(score) / {calibration['temperature']:.4g} "
         f"{'+' if calibration['shift'] >= 0 else '-'} {abs(calibration['shift']):.4g}); "
-        f"{calibration['basis']}. It holds for the share of ALL cells there and for no other.\n"
+        f"{markdown(calibration['basis'])}. It holds for the share of ALL cells there and for no other.\n"
         f"- Not called beyond a distance of {novelty['distance']:.4g} or an energy of "
-        f"{novelty['energy']:.4g}: {novelty['basis']}.",
+        f"{novelty['energy']:.4g}: {markdown(novelty['basis'])}.",
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -64,6 +66,6 @@ def measures_text(record: Mapping[str, Any]) -> str:
 def _measured(record: Mapping[str, Any]) -> str:
     if not record["measured"]:
         return "Nothing: the run that it was made from holds no whole cross-validation of it."
-    rows = [f"| {own['name']} | {measure_text(own)} |" for own in record["measured"]]
+    rows = [f"| {markdown(own['name'])} | {measure_text(own)} |" for own in record["measured"]]
     head = "| Measure | Value (95 % interval over subjects, where given) |\n| :-- | :-- |"
-    return record["measured_on"] + "\n\n" + "\n".join([head, *rows])
+    return markdown(record["measured_on"]) + "\n\n" + "\n".join([head, *rows])
