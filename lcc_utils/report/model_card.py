@@ -248,8 +248,8 @@ def _what(model: Runs | None) -> str:
     made = model.done[0].record["model"]
     counts = [cell(made.get(f"parameters_{which}")) for which in ("trainable", "total")]
     return (
-        f"**{markdown(model.variant)}**, the first model of the study {code(model.study)}, gives for the image "
-        f"of one cell the probability that it is leukaemic (ALL). It is built on "
+        f"**{markdown(model.variant)}**, the first model of the study {code(model.study)}, gives "
+        f"for the image of one cell the probability that it is leukaemic (ALL). It is built on "
         f"{code(made['backbone'])} and has {counts[0]} trainable parameters of {counts[1]}.\n\n"
         f"{_CLOSING}"
     )

@@ -28,6 +28,7 @@ def card(record: Mapping[str, Any]) -> str:
     """Return the card of a model directory as Markdown, from what its ``model.json`` says."""
     training, thresholds = record["training"], record["thresholds"]
     calibration, novelty = record["calibration"], record["novelty"]
+    fitted, backbone = markdown(calibration["basis"]), markdown(record["backbone"])
     parts = [
         f"# {markdown(record['name'])}",
         "**Research use only.**",
@@ -35,15 +36,16 @@ def card(record: Mapping[str, Any]) -> str:
         "## What it is for\n\n" + _NOT_FOR,
         "## What was measured\n\n" + _measured(record),
         "## What it is\n\n"
-        f"{markdown(record['backbone'])} on the central {record['crop']} px of a 450 px frame, resized to "
+        f"{backbone} on the central {record['crop']} px of a 450 px frame, resized to "
         f"{record['size']} px. The score is P(ALL), before calibration. It was trained on all of "
-        f"{markdown(training['dataset'])}, seed {training['seed']}; `model.json` holds every setting.",
+        f"{markdown(training['dataset'])}, seed {training['seed']}; `model.json` holds every "
+        "setting.",
         "## How a score is read\n\n"
         f"- ALL from {thresholds['decision']:.3f} on: {markdown(thresholds['basis'])}.\n"
         f"- Not called between {thresholds['unsure_low']:.3f} and {thresholds['unsure_high']:.3f}."
         f"\n- Calibrated probability: sigmoid(logit(score) / {calibration['temperature']:.4g} "
         f"{'+' if calibration['shift'] >= 0 else '-'} {abs(calibration['shift']):.4g}); "
-        f"{markdown(calibration['basis'])}. It holds for the share of ALL cells there and for no other.\n"
+        f"{fitted}. It holds for the share of ALL cells there and for no other.\n"
         f"- Not called beyond a distance of {novelty['distance']:.4g} or an energy of "
         f"{novelty['energy']:.4g}: {markdown(novelty['basis'])}.",
     ]
