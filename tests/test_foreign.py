@@ -227,7 +227,7 @@ def test_a_list_is_read_and_its_wrong_rows_are_named(tmp_path):
         ("label\nALL\n", "It needs file"),
         ("file,xmin,ymin\na.png,1,2\n", "all four of xmin"),
         ("file,label\nb.png,ALL\n", "holds no cell that can be used.*b.png.*not there"),
-        ("", "not a readable CSV"),
+        ("", "cannot be used as a list: empty"),
     ],
 )
 def test_a_list_that_cannot_be_used_is_refused(tmp_path, text, reason):

@@ -163,7 +163,7 @@ def test_a_tree_gives_each_cell_once_and_no_mask(model, cells, tmp_path):
     shutil.copy(cell, cell.with_name("mask_1.bmp"))
     listing = list_images([tree, str(cell)])
     assert len(listing.files) == 60
-    assert listing.left_out == {"mask": 1}
+    assert (str(cell.with_name("mask_1.bmp")), "mask") in listing.left_out
     names = [Path(path).name for path in listing.files]
     assert "mask_1.bmp" not in names
 

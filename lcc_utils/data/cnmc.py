@@ -198,7 +198,7 @@ def _hashed(
 ) -> pd.DataFrame:
     """Read the images, note the faulty ones, and return the table of the others."""
     paths = [str(row["path"]) for row in rows]
-    prints = fingerprints(paths, str(tree.root), cache_dir=cache_dir, progress=progress)
+    prints = fingerprints(paths, printable(tree.root), cache_dir=cache_dir, progress=progress)
     good = []
     for row in rows:
         result, sides = prints[str(row["path"])], _SIDES[str(row["phase"])]
