@@ -162,7 +162,7 @@ def test_links_that_lead_back_are_named_and_end(tmp_path):
     }
 
 
-def test_a_thousand_folders_in_each_other_are_walked(tmp_path):
+def test_many_folders_in_each_other_are_walked(tmp_path):
     deep = tmp_path / "cells"
     for _ in range(150):
         deep /= "a"
@@ -210,14 +210,11 @@ def test_the_root_may_still_be_a_folder_of_the_data_set(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", [f"UID_{'9' * 23}_1_1_all", f"UID_11_{'1' * 23}_1_all", f"UID_11_1_{'7' * 4500}_all"]
+    "name", [f"UID_{'9' * 23}_1_1_all", f"UID_11_{'1' * 23}_1_all", f"UID_11_1_{'7' * 200}_all"]
 )
 def test_a_number_of_many_digits_in_a_name_is_named_and_nothing_overflows(tmp_path, name):
     root = tree(tmp_path / "cells")
-    try:
-        cell(root / "fold_0" / "all" / f"{name}.bmp")
-    except OSError:
-        pytest.skip("the file system takes no name as long")
+    cell(root / "fold_0" / "all" / f"{name}.bmp")
     found = survey(root)
     assert len(found.cells) == 2
     assert [Path(path).stem for path, _ in found.junk] == [name]
@@ -225,11 +222,11 @@ def test_a_number_of_many_digits_in_a_name_is_named_and_nothing_overflows(tmp_pa
 
 
 def test_numbered_images_of_many_digits_or_of_other_scripts_are_named(tmp_path):
-    folder = tmp_path / "C-NMC_test_final_phase_data"
+    folder = tmp_path / "cells" / "C-NMC_test_final_phase_data"
     for name in ("7", "9" * 23, "٣"):
         cell(folder / f"{name}.bmp")
-    assert list(index(tmp_path)["cell_id"]) == ["final_7"]
-    assert len(survey(tmp_path).junk) == 2
+    assert list(index(tmp_path / "cells")["cell_id"]) == ["final_7"]
+    assert len(survey(tmp_path / "cells").junk) == 2
 
 
 def test_a_listing_names_files_as_they_were_given(tmp_path, monkeypatch):
