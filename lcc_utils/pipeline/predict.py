@@ -21,8 +21,9 @@ from lcc_utils.errors import DataError, RequestError
 from lcc_utils.evaluation.novelty import energy
 from lcc_utils.pipeline.model_files import LoadedModel, load_model_dir
 from lcc_utils.pipeline.prediction_gallery import gallery
+from lcc_utils.report.formatting import safe_table
 from lcc_utils.report.prediction_page import page
-from lcc_utils.text import printable, safe_table
+from lcc_utils.text import printable
 
 __all__ = ["COLUMNS", "Prediction", "predict"]
 

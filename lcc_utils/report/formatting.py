@@ -7,7 +7,7 @@ from numbers import Integral, Real
 
 import pandas as pd
 
-from lcc_utils.text import safe_table
+from lcc_utils.text import csv_safe, suspect
 
 MISSING = "–"
 MINUS = "−"
@@ -201,6 +201,21 @@ def quantity(value: float | str, unit: str, places: int) -> str:
         return value
     suffix = _UNITS.get(unit, "")
     return _sign(f"{value:,.{places}f}{suffix}")
+
+
+def safe_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with ``text.csv_safe`` applied to the text of its cells and headings."""
+    columns = [frame.iloc[:, place] for place in range(frame.shape[1])]
+    odd = [
+        not pd.api.types.is_numeric_dtype(own.dtype) and suspect(own.tolist()) for own in columns
+    ]
+    if any(odd):
+        columns = [
+            own.astype(object).map(csv_safe) if changed else own
+            for own, changed in zip(columns, odd, strict=True)
+        ]
+        frame = pd.concat(columns, axis=1)
+    return frame.set_axis([csv_safe(name) for name in frame.columns], axis=1)
 
 
 def csv_text(frame: pd.DataFrame) -> str:

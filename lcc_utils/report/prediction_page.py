@@ -74,7 +74,7 @@ def page(
         _model(record),
         _reading(record),
     ]
-    style = Path(__file__).with_name("prediction_page.css").readescaped(encoding="utf-8")
+    style = Path(__file__).with_name("prediction_page.css").read_text(encoding="utf-8")
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
