@@ -211,7 +211,7 @@ def test_a_list_is_read_and_its_wrong_rows_are_named(tmp_path):
     assert found.table["kind"].tolist() == ["blast", "cell", "cell"]
     assert found.table["box"].tolist() == [None, (10, 10, 90, 90), (100, 10, 190, 90)]
     reasons = dict(found.faults)
-    assert "'perhaps' is none of all, 1" in reasons["line 5 (images/c.png)"]
+    assert "'perhaps' is none of ALL, HEM, 1" in reasons["line 5 (images/c.png)"]
     assert "box 10, 10, 5, 90 is empty" in reasons["line 6 (images/d.png)"]
     assert reasons["line 7 (images/x.png)"] == "the file is not there"
     assert reasons["line 8 (images/a.png)"] == "the same cell as line 2"

@@ -123,8 +123,7 @@ def walk(root: str | os.PathLike[str]) -> Tree:
     for path in found.files:
         _place(tree, path, context)
     if not tree.label_files:
-        near = [_label_files_in(folder) for folder in above[:2]]
-        tree.label_files = [path for own in near for path in own][:1]
+        tree.label_files = [path for folder in above[:2] for path in _label_files_in(folder)]
     marked = tuple(str(marker.parent) + os.sep for marker in tree.markers)
     tree.cells = [replace(cell, synthetic=cell.path.startswith(marked)) for cell in tree.cells]
     return tree

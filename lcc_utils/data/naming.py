@@ -6,10 +6,11 @@ official table; where they contradict each other, the file is at fault.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
-from lcc_utils.data.delimited import FaultyTable, read_class, read_delimited
+from lcc_utils.data.delimited import Delimited, FaultyTable, read_class, read_delimited
 from lcc_utils.data.layouts import Candidate, Tree, is_cell_name
 from lcc_utils.data.official import CLASS_NAMES, official_patients
 
@@ -17,7 +18,7 @@ __all__ = ["Contradiction", "Unlabelled", "describe", "read_labels"]
 
 _LABEL_COLUMNS = ("Patient_ID", "new_names", "labels")
 # A file of such a name has to be the label file, and is at fault where it cannot be.
-_OFFICIAL_NAMES = ("c-nmc_test_prelim_phase_data_labels", "phase2", "phase_2")
+_OFFICIAL_NAME = re.compile(r"(c-nmc_test_prelim_phase_data_labels.*|phase_?2)\.csv", re.IGNORECASE)
 
 
 class Contradiction(Exception):
@@ -104,19 +105,13 @@ def read_labels(tree: Tree, faults: list[tuple[str, str]]) -> dict[str, str] | N
     names: dict[str, str] = {}
     found = False
     for path in tree.label_files:
-        official = path.name.lower().startswith(_OFFICIAL_NAMES)
         try:
-            table = read_delimited(path, _LABEL_COLUMNS)
+            table = _label_table(path)
         except FaultyTable as fault:
-            (faults if official else tree.junk).append((str(path), str(fault)))
-            continue
-        if lacking := table.lacking(_LABEL_COLUMNS):
-            have = ", ".join(table.columns)
-            reason = f"lacks the column(s) {', '.join(lacking)}; it has {have}"
-            if official:
-                faults.append((str(path), reason))
-            else:
-                tree.junk.append((str(path), f"no label file: {reason}"))
+            if _OFFICIAL_NAME.fullmatch(path.name):
+                faults.append((str(path), str(fault)))
+            elif path.is_relative_to(tree.root):
+                tree.junk.append((str(path), f"no label file: {fault}"))
             continue
         found = True
         faults += [(str(path), f"row {line} {reason}") for line, reason in table.faults]
@@ -124,6 +119,15 @@ def read_labels(tree: Tree, faults: list[tuple[str, str]]) -> dict[str, str] | N
             if reason := _add_label(names, row):
                 faults.append((str(path), f"row {line}, {reason}"))
     return names if found else None
+
+
+def _label_table(path: Path) -> Delimited:
+    """Read a table that has the columns of a label file."""
+    table = read_delimited(path, _LABEL_COLUMNS)
+    if lacking := table.lacking(_LABEL_COLUMNS):
+        have = ", ".join(table.columns)
+        raise FaultyTable(f"lacks the column(s) {', '.join(lacking)}; it has {have}")
+    return table
 
 
 def _add_label(names: dict[str, str], row: dict[str, str]) -> str:

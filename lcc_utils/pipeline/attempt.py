@@ -59,7 +59,7 @@ def reason_of(error: Exception) -> str:
 def _log(path: Path) -> Iterator[logging.Logger]:
     path.parent.mkdir(parents=True, exist_ok=True)
     log = logging.Logger(f"lcc.{path.stem}", logging.INFO)
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = logging.FileHandler(path, encoding="utf-8", errors="replace")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     log.addHandler(handler)
     try:

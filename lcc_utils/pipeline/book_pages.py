@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from lcc_utils.errors import DataError, RequestError
+from lcc_utils.text import utf8
 
 EDITION_KEYS = (
     "schema", "run", "profile", "backend", "dataset", "versions", "git", "hardware",
@@ -108,7 +109,7 @@ def write_pages(folder: Path, run: dict, index: str, card: str) -> None:
 
 def write_json(path: Path, value: dict) -> None:
     """Write a dict as indented JSON in UTF-8, ending with a newline."""
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_bytes(utf8(json.dumps(value, indent=2, ensure_ascii=False) + "\n"))
 
 
 def _data_sentence(run: dict) -> str:

@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from lcc_utils.text import escaped
+from lcc_utils.text import escaped, utf8
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart; a class keeps its colour.
 COLOURS = {"ALL": "#D55E00", "HEM": "#0072B2"}
@@ -131,7 +131,7 @@ def figure_html(figure: Figure, svg: str | None = None) -> str:
 
     Whoever has its SVG text from :func:`to_svg` can give it, so that it is not drawn again.
     """
-    data = base64.b64encode((svg or to_svg(figure)).encode()).decode()
+    data = base64.b64encode(utf8(svg or to_svg(figure))).decode()
     alt = escaped(alt_text(figure))
     return (
         f'<img class="lcc-figure" alt="{alt}" style="width:100%;max-width:{WIDTH * 1.25:.1f}in" '

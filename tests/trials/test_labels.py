@@ -117,6 +117,17 @@ def test_neither_system_files_nor_lists_of_ones_own_make_a_tree_faulty(tmp_path)
     assert reasons["labels.csv"].startswith("no label file: lacks the column(s) Patient_ID")
 
 
+def test_a_list_of_ones_own_above_the_data_does_not_hide_the_label_file(tmp_path):
+    root = tmp_path / "C-NMC_test_prelim_phase_data"
+    root.mkdir()
+    Image.new("RGB", (450, 450)).save(root / "1.bmp")
+    (tmp_path / "a_prelim_labels.csv").write_text("name,diagnosis\nx,1\n")
+    (tmp_path / CSV).write_text(OFFICIAL)
+    found = survey(root)
+    assert list(found.cells["cell_id"]) == ["UID_57_29_1_all"]
+    assert not found.faults + found.junk
+
+
 def test_a_label_file_that_is_no_file_is_a_fault(tmp_path):
     (tmp_path / CSV).mkdir()
     faults = []

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from PIL import Image
@@ -57,6 +57,7 @@ def picture(path: Path) -> Path:
     return path
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_printable_text_is_utf8_of_one_line_without_codes(text):
     shown = printable(text)
@@ -95,6 +96,7 @@ def test_a_formula_in_a_table_is_marked_as_text(text):
     assert list(table.iloc[:, 2]) == ["-1.5", "+2"]
 
 
+@settings(deadline=None)
 @given(st.lists(st.one_of(st.text(max_size=6), st.sampled_from(FORMULAS), st.none()), min_size=1))
 def test_no_cell_of_a_table_begins_as_a_formula(values):
     text = csv_text(pd.DataFrame({"name": pd.Series(values, dtype=object), "n": 1}))
