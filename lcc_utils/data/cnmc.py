@@ -11,10 +11,10 @@ import json
 import os
 from collections import defaultdict
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pandas as pd
 
+from lcc_utils.data.files import is_folder
 from lcc_utils.data.hashing import Fingerprint, fingerprints
 from lcc_utils.data.layouts import Tree, walk
 from lcc_utils.data.naming import Contradiction, Unlabelled, describe, read_labels
@@ -129,7 +129,7 @@ def survey(
     RequestError
         If ``root`` is not there, holds no cells, or mixes synthetic with other cells.
     """
-    if not Path(root).is_dir():
+    if not is_folder(root):
         raise RequestError(f"{root} is not a folder; give the folder that holds the C-NMC cells.")
     tree = walk(root)
     synthetic = _is_synthetic(tree)
@@ -238,6 +238,6 @@ def _nothing(tree: Tree, unlabelled: list[tuple[str, str]]) -> str:
         path, reason = unlabelled[0]
         seen = f"{len(unlabelled):,} preliminary cell(s) without a label ({path}: {reason})"
     return (
-        f"{tree.root} holds no cells: no BMP or PNG named like UID_11_10_1_all, but {seen}. "
+        f"{tree.root} holds no cells: no image named like UID_11_10_1_all, but {seen}. "
         "Give the folder that holds the C-NMC training folds."
     )

@@ -19,7 +19,8 @@ import pandas as pd
 
 from lcc_utils.data.layouts import walk
 from lcc_utils.data.other_cells import read_tree
-from lcc_utils.data.photographs import SUFFIXES, list_images
+from lcc_utils.data.photographs import list_images
+from lcc_utils.data.reading import SUFFIXES
 from lcc_utils.errors import DataError, RequestError
 
 __all__ = ["COLUMNS", "LABELS", "LIST", "ForeignSet", "read_foreign"]

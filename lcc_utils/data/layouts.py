@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from lcc_utils.data.reading import SUFFIXES
+
 __all__ = ["MARKER", "Candidate", "Tree", "is_cell_name", "walk"]
 
 MARKER = "synthetic.json"
@@ -113,9 +115,11 @@ def _files(root: Path) -> Iterator[Path]:
             continue
         seen.add(real)
         folders.sort()
+        # A folder with an image's name is listed too: it cannot be the cell that it says it is.
+        yield from (Path(folder, name) for name in folders if name.lower().endswith(SUFFIXES))
         for name in sorted(names):
             path = Path(folder, name)
-            whole = str(path.resolve() if path.is_symlink() else Path(real, name))
+            whole = os.path.realpath(path) if path.is_symlink() else str(Path(real, name))
             if whole not in seen:
                 seen.add(whole)
                 yield path
@@ -157,8 +161,8 @@ def _not_a_cell(path: Path, phase: str | None) -> str | None:
     name, stem = path.name.lower(), path.stem.strip()
     if name in _SYSTEM_FILES or name.startswith("._") or "__MACOSX" in path.parts:
         return "system file"
-    if path.suffix.lower() not in (".bmp", ".png"):
-        return "not BMP or PNG"
+    if path.suffix.lower() not in SUFFIXES:
+        return "not an image file"
     if name.startswith("augmentedimg"):
         return "augmented image"
     if "mask" in name:

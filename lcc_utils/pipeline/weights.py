@@ -28,5 +28,5 @@ def keep_weights(path: Path, classifier: Any) -> None:
 
 def load_weights(path: Path, classifier: Any) -> None:
     """Give a network of the same kind the weights that :func:`keep_weights` wrote."""
-    with np.load(path) as kept:
+    with np.load(path, allow_pickle=False) as kept:
         classifier.set_weights([kept[name] for name in kept.files])
