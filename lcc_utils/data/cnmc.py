@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from lcc_utils.data.files import is_folder
+from lcc_utils.data.files import is_folder, read_regular
 from lcc_utils.data.hashing import Fingerprint, fingerprints
 from lcc_utils.data.layouts import Tree, walk
 from lcc_utils.data.naming import Contradiction, Unlabelled, describe, read_labels
@@ -35,6 +35,7 @@ COLUMNS = {
     "file_sha256": "str",
     "pixel_sha256": "str",
 }
+_LARGEST_MARKER = 2**24
 _SIDES = {"train": (450,), "prelim": (450,), "final": (450, 600)}
 
 
@@ -225,8 +226,8 @@ def _missing_synthetic(cells: pd.DataFrame, tree: Tree) -> list[str]:
     stated: object = None
     for marker in tree.markers:
         try:
-            stated = json.loads(marker.read_text())["cells"]
-        except (OSError, ValueError, KeyError, TypeError):
+            stated = json.loads(read_regular(marker, _LARGEST_MARKER))["cells"]
+        except (DataError, ValueError, KeyError, TypeError):
             continue
     whole = isinstance(stated, int) and len(cells) != stated
     return [f"synthetic cells: {len(cells):,} of {stated:,}"] if whole else []

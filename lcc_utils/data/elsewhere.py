@@ -17,6 +17,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 
+from lcc_utils.data.files import FaultyFile, read_regular
 from lcc_utils.data.layouts import walk
 from lcc_utils.data.other_cells import read_tree
 from lcc_utils.data.photographs import list_images
@@ -35,6 +36,7 @@ LABELS = {
 CELL = "cell"
 _BOX = ("xmin", "ymin", "xmax", "ymax")
 _KNOWN = ("file", "label", "subject", "kind", *_BOX)
+_LARGEST_ANNOTATION = 2**24
 _ANNOTATIONS, _IMAGES = "Annotations", "JPEGImages"
 
 
@@ -170,8 +172,11 @@ def _from_voc(folder: Path) -> ForeignSet:
     rows: list[dict[str, Any]] = []
     for path in sorted((folder / _ANNOTATIONS).glob("*.xml")):
         try:
-            root = ElementTree.parse(path).getroot()
+            root = ElementTree.fromstring(read_regular(path, _LARGEST_ANNOTATION))
             image = _image_of(folder, path, root.findtext("filename") or "")
+        except FaultyFile as fault:
+            found.faults.append((path.name, fault.reason))
+            continue
         except (ElementTree.ParseError, OSError, ValueError) as error:
             found.faults.append((path.name, str(error)))
             continue

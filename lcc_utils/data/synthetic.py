@@ -138,9 +138,9 @@ def _holds(root: Path, request: dict[str, object]) -> bool:
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         return False
     try:
-        marker = json.loads((root / "synthetic.json").read_text(encoding="utf-8"))
+        marker = json.loads(read_regular(root / "synthetic.json", _LARGEST_MARKER))
         found = {key: marker.get(key) for key in request}
-    except (OSError, ValueError, AttributeError):
+    except (DataError, ValueError, AttributeError):
         raise RequestError(
             f"{root} exists and is not a set of synthetic cells. Nothing was changed; name a "
             "directory that does not exist yet."

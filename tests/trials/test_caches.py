@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 import re
+import shutil
 import threading
 from pathlib import Path
 
@@ -18,13 +19,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lcc_utils.classical.features import feature_table
-from lcc_utils.data import cached, hashing, mapped
+from lcc_utils.data import cached, hashing, mapped, synthetic
 from lcc_utils.data.check import check
 from lcc_utils.data.cnmc import index
 from lcc_utils.data.duplicates import find_pairs
 from lcc_utils.data.images import PixelCache
 from lcc_utils.data.texture import pictures
 from lcc_utils.errors import DataError
+from lcc_utils.pipeline.cells import open_cells
+from lcc_utils.pipeline.config import load_config
 from lcc_utils.pipeline.executors import Place, _cells
 
 
@@ -268,6 +271,35 @@ def test_nothing_in_the_package_unpickles(root):
         for line in path.read_text(encoding="utf-8").splitlines():
             assert not loads.search(line), path
             assert not plain.search(line), path
+
+
+@pytest.fixture(scope="module")
+def set_as_drawn(tmp_path_factory) -> Path:
+    return synthetic.generate(tmp_path_factory.mktemp("drawn") / "set", cells=60, seed=3)
+
+
+@pytest.mark.parametrize("change", ["another cell", "cut off", "gone"])
+def test_synthetic_cells_that_were_changed_in_the_cache_are_drawn_again(
+    change, set_as_drawn, caplog, monkeypatch
+):
+    def generate(root: Path, **_) -> Path:
+        return root if root.exists() else shutil.copytree(set_as_drawn, root)
+
+    monkeypatch.setattr(synthetic, "generate", generate)
+    config = load_config("demo", {"dataset.cells": 60, "dataset.seed": 3})
+    right = open_cells(config, None, False)
+    paths = [Path(path) for path in right["path"]]
+    whole = paths[0].read_bytes()
+    if change == "another cell":
+        paths[0].write_bytes(paths[1].read_bytes())
+    elif change == "cut off":
+        paths[0].write_bytes(whole[:1000])
+    else:
+        paths[0].unlink()
+    with caplog.at_level(logging.WARNING):
+        assert_equal(open_cells(config, None, False), right)
+    assert "was changed after it was drawn; it is drawn again" in caplog.text
+    assert paths[0].read_bytes() == whole
 
 
 @pytest.fixture(scope="module")
