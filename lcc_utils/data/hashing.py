@@ -22,6 +22,7 @@ from tqdm import tqdm
 from lcc_utils.data.cache import cache_dir as default_cache_dir
 from lcc_utils.data.cached import keep_table, kept_table
 from lcc_utils.data.reading import FaultyImage, decode, image_bytes
+from lcc_utils.errors import DataError
 
 __all__ = ["Fingerprint", "fingerprint", "fingerprints"]
 
@@ -53,18 +54,13 @@ def fingerprint(path: str | os.PathLike[str]) -> Fingerprint:
 
     Raises
     ------
-    FaultyImage
+    DataError
         If the file cannot be read, or is no intact image without losses (see ``data.reading``).
     """
-    data = image_bytes(path)
-    pixels = decode(data, lossless=True)
-    height, width = pixels.shape[:2]
-    return Fingerprint(
-        width,
-        height,
-        hashlib.sha256(data).hexdigest(),
-        hashlib.sha256(pixels).hexdigest(),
-    )
+    try:
+        return _read(path)
+    except FaultyImage as fault:
+        raise DataError(f"{path} is not a readable image: {fault}.") from fault
 
 
 def fingerprints(
@@ -107,9 +103,21 @@ def fingerprints(
 
 def _attempt(path: str) -> tuple[str, Fingerprint | str]:
     try:
-        return path, fingerprint(path)
+        return path, _read(path)
     except FaultyImage as fault:
         return path, str(fault)
+
+
+def _read(path: str | os.PathLike[str]) -> Fingerprint:
+    data = image_bytes(path)
+    pixels = decode(data, lossless=True)
+    height, width = pixels.shape[:2]
+    return Fingerprint(
+        width,
+        height,
+        hashlib.sha256(data).hexdigest(),
+        hashlib.sha256(pixels).hexdigest(),
+    )
 
 
 def _state(path: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -105,6 +106,9 @@ class PixelCache:
         Where the array is kept; by default the package's cache directory.
     progress
         Whether to show a progress bar while decoding.
+    read
+        Gives the finished image, uint8 ``(size, size, 3)``, for an entry of ``path``; by default
+        the file that it names is decoded, checked, cropped and resized.
 
     Notes
     -----
@@ -119,6 +123,7 @@ class PixelCache:
         crop: int = FRAME,
         cache_dir: str | os.PathLike[str] | None = None,
         progress: bool = False,
+        read: Callable[[str], np.ndarray] | None = None,
     ) -> None:
         if size < 1 or crop < 1:
             raise RequestError(f"pixels.size ({size}) and pixels.crop ({crop}) must be positive.")
@@ -127,10 +132,15 @@ class PixelCache:
         folder = Path(cache_dir) if cache_dir else default_cache_dir()
         self.path = folder / f"pixels-{self._key(cells)}.u8"
         files = list(zip(cells["path"], cells["pixel_sha256"], strict=True))
+
+        def image(number: int) -> np.ndarray:
+            path, sha256 = files[number]
+            return read(path) if read else prepare(path, size, crop, sha256)
+
         self.array: np.ndarray = mapped(
             self.path,
             (len(cells), size, size, 3),
-            lambda number: prepare(files[number][0], size, crop, files[number][1]),
+            image,
             title="pixels",
             progress=progress,
         )

@@ -37,7 +37,7 @@ from lcc_utils.data.drawing import Patient, draw_cell, draw_patient, resegment
 from lcc_utils.data.files import read_regular
 from lcc_utils.errors import DataError, RequestError
 
-__all__ = ["Patient", "draw_cell", "draw_patient", "drawn_digest", "generate"]
+__all__ = ["Patient", "draw_cell", "draw_patient", "generate"]
 
 VERSION = 1
 SMALLEST = 60
@@ -102,14 +102,6 @@ def generate(
             f"{cells * 0.61:.0f} MB; free space or name another directory, and run again."
         ) from error
     return root
-
-
-def drawn_digest(root: Path) -> str | None:
-    """Return the data digest that a set had when it was drawn, or None if it does not say."""
-    try:
-        return json.loads(read_regular(root / "synthetic.json", _LARGEST_MARKER))["digest"]
-    except (DataError, ValueError, KeyError, TypeError):
-        return None
 
 
 @dataclass(frozen=True)

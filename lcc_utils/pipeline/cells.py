@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 import uuid
@@ -11,10 +12,13 @@ import pandas as pd
 
 from lcc_utils.data import cnmc, duplicates, synthetic
 from lcc_utils.data.cache import cache_dir
+from lcc_utils.data.files import read_regular
+from lcc_utils.data.layouts import MARKER
 from lcc_utils.errors import DataError, LccError, RequestError
 from lcc_utils.pipeline.config import RunConfig
 
 _LOG = logging.getLogger(__name__)
+_LARGEST_MARKER = 2**24
 
 
 def open_cells(config: RunConfig, data: str | None, progress: bool) -> pd.DataFrame:
@@ -92,11 +96,19 @@ def _drawn(root: Path, count: int, seed: int, progress: bool) -> pd.DataFrame:
             cells = cnmc.index(root, progress=progress)
         except LccError:
             cells = None
-        if cells is not None and synthetic.drawn_digest(root) in (None, cnmc.data_digest(cells)):
+        if cells is not None and _digest_as_drawn(root) in (None, cnmc.data_digest(cells)):
             return cells
         _LOG.warning("%s was changed after it was drawn; it is drawn again.", root)
         _remove(root)
     raise DataError(f"{root} does not hold the cells that were drawn there; remove it.")
+
+
+def _digest_as_drawn(root: Path) -> str | None:
+    """Return the data digest that a set notes of itself; sets of earlier versions note none."""
+    try:
+        return json.loads(read_regular(root / MARKER, _LARGEST_MARKER)).get("digest")
+    except (DataError, ValueError, AttributeError):
+        return ""
 
 
 def _remove(root: Path) -> None:
