@@ -118,7 +118,7 @@ def _webp(data: bytes) -> None:
 
 def too_deep(bits: int, what: str = "") -> str:
     """Return the reason for an image of more than 8 bits a channel."""
-    filled = " (of which a camera may fill only 10, 12 or 14)" if bits == 16 else ""
+    filled = " (of which a camera may fill only 10, 12 or 14)" if bits == 16 and not what else ""
     return f"{bits} bits{what} a channel{filled}, not 8; save it as 8-bit RGB"
 
 
