@@ -29,6 +29,7 @@ from lcc_utils.errors import DataError
 from lcc_utils.pipeline.cells import open_cells
 from lcc_utils.pipeline.config import load_config
 from lcc_utils.pipeline.executors import Place, _cells
+from lcc_utils.pipeline.weights import keep_weights, load_weights
 
 
 @pytest.fixture(autouse=True)
@@ -271,6 +272,34 @@ def test_nothing_in_the_package_unpickles(root):
         for line in path.read_text(encoding="utf-8").splitlines():
             assert not loads.search(line), path
             assert not plain.search(line), path
+
+
+class Network:
+    """What has weights."""
+
+    def __init__(self) -> None:
+        self.weights = [np.arange(300.0).reshape(20, 15), np.ones(7, "float32")]
+
+    def get_weights(self) -> list[np.ndarray]:
+        return self.weights
+
+    def set_weights(self, weights: list[np.ndarray]) -> None:
+        if [one.shape for one in weights] != [(20, 15), (7,)]:
+            raise ValueError("other shapes")
+        self.weights = weights
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("damage", [name for name in DAMAGE if name != "longer"])
+def test_weights_that_were_changed_are_learned_again(damage, tmp_path, caplog):
+    path = tmp_path / "weights" / "key.npz"
+    assert not load_weights(path, Network())
+    assert not caplog.records
+    keep_weights(path, Network())
+    assert load_weights(path, Network())
+    DAMAGE[damage](path)
+    assert not load_weights(path, Network())
+    assert f"The weights {path} cannot be used" in caplog.text
 
 
 @pytest.fixture(scope="module")
