@@ -63,7 +63,9 @@ def plant(settings: Any, cells: pd.DataFrame) -> None:
         # Means of activations are not negative.
         return np.maximum(noise + own[codes] + signal, 0).astype("float32")
 
-    pixels = PixelCache(cells, settings.pixels.size, settings.pixels.crop)
+    size = settings.pixels.size
+    black = np.zeros((size, size, 3), np.uint8)
+    pixels = PixelCache(cells, size, settings.pixels.crop, read=lambda _: black)
     before, frozen._compute = frozen._compute, features
     try:
         frozen.frozen_features(pixels.array, settings, pixels.path.stem)

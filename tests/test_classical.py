@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -46,10 +47,10 @@ def write(folder, number, pixels):
 
 @pytest.fixture
 def cells(tmp_path):
-    rows = [
-        (f"c{n}", write(tmp_path, n, ellipse((40 + 10 * n, 40 + 10 * n))), f"sha{9 - n}")
-        for n in range(4)
-    ]
+    rows = []
+    for n in range(4):
+        pixels = ellipse((40 + 10 * n, 40 + 10 * n))
+        rows.append((f"c{n}", write(tmp_path, n, pixels), hashlib.sha256(pixels).hexdigest()))
     return pd.DataFrame(rows, columns=["cell_id", "path", "pixel_sha256"])
 
 
@@ -194,8 +195,10 @@ def test_a_changed_cell_or_another_version_is_measured_again(
     cells, tmp_path, measured, monkeypatch
 ):
     first = feature_table(cells, tmp_path / "cache")
-    write(tmp_path, 1, ellipse((90, 90)))
-    changed = cells.assign(pixel_sha256=["sha9", "new", "sha7", "sha6"])
+    larger = ellipse((90, 90))
+    write(tmp_path, 1, larger)
+    changed = cells.copy()
+    changed.loc[1, "pixel_sha256"] = hashlib.sha256(larger).hexdigest()
     second = feature_table(changed, tmp_path / "cache")
     assert (first[1, AREA], second[1, AREA]) == pytest.approx((7854, 25447), rel=0.02)
     assert len(measured) == 8
@@ -208,21 +211,21 @@ def test_an_interrupted_table_goes_on_after_its_last_chunk(cells, tmp_path, meas
     monkeypatch.setattr(features, "_CHUNK", 1)
     monkeypatch.setattr(features, "_each", map)
     whole = feature_table(cells, tmp_path / "whole")
-    lost = Path(cells["path"][0])  # The last of the order by hash.
+    lost = Path(cells.sort_values("pixel_sha256")["path"].iloc[-1])
     content = lost.read_bytes()
     lost.write_bytes(b"")
-    with pytest.raises(DataError, match=r"cell_0\.bmp is not a readable image"):
+    with pytest.raises(DataError, match=rf"{lost.name} is not a readable image"):
         feature_table(cells, tmp_path / "cache")
     lost.write_bytes(content)
     measured.clear()
     assert np.array_equal(feature_table(cells, tmp_path / "cache"), whole)
     assert len(measured) == 1
-    assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".npy"]
+    assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".array"]
 
 
 def test_a_damaged_table_is_made_again(cells, tmp_path):
     table = feature_table(cells, tmp_path / "cache")
-    (kept,) = (tmp_path / "cache").glob("features-*.npy")
+    (kept,) = (tmp_path / "cache").glob("features-*.array")
     whole = kept.read_bytes()
     kept.write_bytes(whole[:1000])
     assert np.array_equal(feature_table(cells, tmp_path / "cache"), table)
@@ -237,10 +240,12 @@ def test_processes_give_the_same_table(cells, tmp_path, monkeypatch):
 
 
 def test_an_image_without_a_cell_is_named(cells, tmp_path):
-    write(tmp_path, 2, np.zeros((450, 450, 3), np.uint8))
+    black = np.zeros((450, 450, 3), np.uint8)
+    write(tmp_path, 2, black)
+    cells.loc[2, "pixel_sha256"] = hashlib.sha256(black).hexdigest()
     with pytest.raises(DataError, match=r"cell_2\.bmp holds no cell: every pixel is black"):
         feature_table(cells, tmp_path / "cache")
-    assert not list((tmp_path / "cache").glob("features-*.npy"))
+    assert not list((tmp_path / "cache").glob("features-*.array"))
 
 
 @pytest.fixture(scope="module")

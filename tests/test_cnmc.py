@@ -192,8 +192,10 @@ def test_digest_changes_with_one_pixel(tmp_path):
 
 def test_a_second_index_decodes_nothing(tmp_path, monkeypatch):
     kaggle(tmp_path)
+    # Files that were just written are in doubt: their clock is coarse.
+    monkeypatch.setattr("lcc_utils.data.hashing._IN_DOUBT_NS", 0)
     first = index(tmp_path)
-    monkeypatch.setattr("lcc_utils.data.hashing.fingerprint", lambda path: 1 / 0)
+    monkeypatch.setattr("lcc_utils.data.hashing._read", lambda path: 1 / 0)
     assert index(tmp_path).equals(first)
 
 
@@ -216,7 +218,7 @@ def test_junk_is_left_out_and_named(tmp_path):
         "UID_11_10_1_all_mask.bmp": "mask",
         "smear.png": "not named like a cell",
         "12.bmp": "numbered image of no known phase",
-        "notes.txt": "not BMP or PNG",
+        "notes.txt": "not an image file",
     }
     for name in junk:
         (folder / name).write_bytes(b"x")
@@ -251,16 +253,16 @@ def test_zero_byte_file_is_a_fault(tmp_path):
 
 def test_truncated_bmp_is_a_fault(tmp_path):
     reason = damaged(tmp_path, lambda p: p.write_bytes(p.read_bytes()[:300_000]))
-    assert reason == "truncated: 300,000 of 608,454 bytes"
+    assert reason.startswith("truncated or damaged (image file is truncated")
 
 
 def test_file_of_another_kind_is_a_fault(tmp_path):
-    assert damaged(tmp_path, lambda p: p.write_text("not an image")) == "neither BMP nor PNG inside"
+    assert damaged(tmp_path, lambda p: p.write_text("not an image")).startswith("no image inside")
 
 
 def test_grey_bmp_is_a_fault(tmp_path):
     reason = damaged(tmp_path, lambda p: Image.new("L", (450, 450), 9).save(p))
-    assert reason == "8-bit grey or palette, not 24-bit RGB"
+    assert reason == "grey, without the colours of a stain; save it as 8-bit RGB"
 
 
 def test_wrong_size_is_a_fault(tmp_path):
@@ -270,7 +272,7 @@ def test_wrong_size_is_a_fault(tmp_path):
 @pytest.mark.parametrize(
     "make,says",
     [
-        (lambda p: Image.new("I;16", (450, 450)).save(p), "16-bit"),
+        (lambda p: Image.new("I;16", (450, 450)).save(p), "16 bits a channel"),
         (lambda p: Image.new("L", (450, 450)).save(p), "grey"),
         (lambda p: p.write_bytes(cell(p).read_bytes()[:600]), "truncated"),
     ],

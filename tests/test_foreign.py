@@ -21,7 +21,7 @@ from lcc_utils.data.cut_out import cropped, cut_out, framed, on_black
 from lcc_utils.data.drawing import draw_cell, draw_patient
 from lcc_utils.data.elsewhere import read_foreign
 from lcc_utils.data.foreign_shapes import KINDS, draw_shapes
-from lcc_utils.data.hashing import FaultyImage
+from lcc_utils.data.reading import FaultyImage
 from lcc_utils.data.synthetic import generate
 from lcc_utils.errors import DataError, RequestError
 from lcc_utils.evaluation.detection import Familiar

@@ -57,6 +57,17 @@ def test_features_are_finite_alive_and_tell_cells_apart(cells, features):
     assert roc_auc_score(cells[1][100:], head.scores(features[100:])) > 0.95
 
 
+def test_features_that_were_changed_in_the_cache_are_computed_again(cells, tmp_path):
+    some = cells[0][:8]
+    first = frozen_features(some, settings(), "some", tmp_path)
+    (kept,) = tmp_path.glob("frozen-*")
+    whole = bytearray(kept.read_bytes())
+    for damaged in (whole[:-4], whole[:-1] + bytes([whole[-1] ^ 1]), b""):
+        kept.write_bytes(damaged)
+        assert np.array_equal(frozen_features(some, settings(), "some", tmp_path), first)
+    assert kept.read_bytes() == whole
+
+
 def test_a_feature_is_the_mean_over_the_last_map_of_the_calibrated_backbone(cells, features):
     model = frozen_backbone(settings())
     last = keras.Model(model.input, model.get_layer("relu_4").output)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
 
-from lcc_utils.data import images
+from lcc_utils.data import images, mapped
 from lcc_utils.data.images import PixelCache, centre_crop, decode, prepare, resize
 from lcc_utils.errors import DataError, RequestError
 
@@ -20,7 +22,7 @@ def cells(tmp_path):
         frame[200:250, 200:250] = (10 * number + 40, 20, 60)  # RGB
         path = tmp_path / f"cell_{number}.bmp"
         cv2.imwrite(str(path), frame[..., ::-1])
-        rows.append((f"c{number}", str(path), f"sha{number}"))
+        rows.append((f"c{number}", str(path), hashlib.sha256(frame).hexdigest()))
     return pd.DataFrame(rows, columns=["cell_id", "path", "pixel_sha256"])
 
 
@@ -59,21 +61,26 @@ def test_cache_is_built_once_and_shared_by_content(cells, tmp_path, monkeypatch)
     elsewhere = cells.assign(path="gone.bmp")
     assert PixelCache(elsewhere, 64, 300, tmp_path / "cache").path == first.path
     assert PixelCache(cells, 64, 450, tmp_path / "cache").path != first.path
-    changed = cells.assign(pixel_sha256=["x", *cells["pixel_sha256"][1:]])
+    other = tmp_path / "other.bmp"
+    cv2.imwrite(str(other), np.full((450, 450, 3), 7, np.uint8))
+    sha = hashlib.sha256(np.full((450, 450, 3), 7, np.uint8)).hexdigest()
+    changed = cells.assign(
+        path=[str(other), *cells["path"][1:]], pixel_sha256=[sha, *cells["pixel_sha256"][1:]]
+    )
     assert PixelCache(changed, 64, 300, tmp_path / "cache").path != first.path
 
 
 def test_a_build_that_broke_off_goes_on_after_its_last_chunk(cells, tmp_path, monkeypatch):
+    monkeypatch.setattr(mapped, "_CHUNK", 2)
     whole = PixelCache(cells, 32, 300, tmp_path / "whole").path.read_bytes()
-    monkeypatch.setattr(images, "_CHUNK", 2)
     real, seen = images.prepare, []
 
-    def failing(path, size, crop):
+    def failing(path, size, crop, sha256):
         if path == cells["path"][3] and "broke" not in seen:
             seen.append("broke")
             raise DataError("stopped")
         seen.append(path)
-        return real(path, size, crop)
+        return real(path, size, crop, sha256)
 
     monkeypatch.setattr(images, "prepare", failing)
     with pytest.raises(DataError, match="stopped"):
@@ -88,14 +95,23 @@ def test_a_build_that_broke_off_goes_on_after_its_last_chunk(cells, tmp_path, mo
 
 
 def test_what_a_dead_process_left_is_taken_over(cells, tmp_path, monkeypatch):
-    monkeypatch.setattr(images, "_CHUNK", 2)
+    monkeypatch.setattr(mapped, "_CHUNK", 2)
     reference = PixelCache(cells, 32, 300, tmp_path / "a")
     folder = tmp_path / "b"
     folder.mkdir()
     leftover = folder / f"{reference.path.stem}.4194305.partial"
-    leftover.write_bytes(reference.path.read_bytes()[: 2 * 32 * 32 * 3 + 100])
+    # Of three chunks the first is whole, the second was changed, the third was never written.
+    whole = bytearray(reference.path.read_bytes())
+    chunk, digests = 2 * 32 * 32 * 3, 5 * 32 * 32 * 3
+    whole[chunk + 700] ^= 1
+    whole[2 * chunk : digests] = bytes(digests - 2 * chunk)
+    whole[digests + 64 :] = bytes(len(whole) - digests - 64)
+    leftover.write_bytes(whole)
+    seen, real = [], images.prepare
+    monkeypatch.setattr(images, "prepare", lambda *own: seen.append(own[0]) or real(*own))
     cache = PixelCache(cells, 32, 300, folder)
     assert cache.path.read_bytes() == reference.path.read_bytes()
+    assert sorted(seen) == sorted(cells["path"][2:])
     assert not leftover.exists()
 
 
@@ -104,7 +120,7 @@ def test_an_unreadable_image_is_named(cells, tmp_path):
     bad.write_bytes(b"")
     with pytest.raises(DataError, match=r"empty\.bmp is not a readable image"):
         decode(bad)
-    with pytest.raises(DataError, match=r"missing\.bmp cannot be read"):
+    with pytest.raises(DataError, match=r"missing\.bmp is not a readable image: not there"):
         decode(tmp_path / "missing.bmp")
 
 
@@ -112,7 +128,7 @@ def test_a_full_disk_is_named_and_leaves_no_array(cells, tmp_path, monkeypatch):
     def full(self, target):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(images.Path, "replace", full)
+    monkeypatch.setattr(mapped.Path, "replace", full)
     with pytest.raises(DataError, match="No space left on device"):
         PixelCache(cells, 32, 300, tmp_path / "cache")
     assert not list((tmp_path / "cache").glob("*.u8"))

@@ -177,6 +177,12 @@ def test_images_of_other_sizes_keep_their_scale(some, tmp_path):
     assert seen.pixels.shape == (FRAME, FRAME, 3)
     assert (seen.pixels[65:385, 65:385, ::-1] == tight).all()
     assert (seen.side, seen.reason) == ("320", "")
+    ring = read_cell(tmp_path / "big.png")
+    assert (ring.side, ring.reason) == ("550", "")
+    assert (ring.pixels[..., ::-1] == pixels).all()
+    speck = cv2.imread(str(tmp_path / "big.png"))
+    speck[3, 3] = 255
+    cv2.imwrite(str(tmp_path / "big.png"), speck)
     big = read_cell(tmp_path / "big.png")
     assert big.side == "550"
     assert "larger than 450" in big.reason
@@ -214,7 +220,7 @@ def test_what_is_no_cell_gets_a_row_with_its_reason_and_the_rest_is_predicted(
     assert why["truncated.bmp"].startswith("unreadable: truncated")
     assert why["text.png"].startswith("unreadable: no image inside")
     assert why["empty.jpg"] == "unreadable: zero bytes"
-    assert why["half.png"].startswith("unreadable: truncated or damaged")
+    assert why["half.png"].startswith("unreadable: truncated")
     assert why["black.png"].startswith("no cell: 0 px")
     assert why["white.png"].startswith("not one cell cut out on black")
     assert why["two.png"].startswith("more than one cell")

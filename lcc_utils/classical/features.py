@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import multiprocessing
 import os
 import shutil
@@ -19,7 +18,7 @@ from lcc_utils.classical.colour import COLOUR, colour
 from lcc_utils.classical.outline import SHAPE, SIZE, largest_object, size_and_shape
 from lcc_utils.classical.texture import NUCLEUS, TEXTURE, texture
 from lcc_utils.data.cache import cache_dir as default_cache_dir
-from lcc_utils.data.cache import write_atomic
+from lcc_utils.data.cached import keep_array, kept_array
 from lcc_utils.data.images import decode
 from lcc_utils.errors import DataError
 
@@ -27,6 +26,9 @@ __all__ = ["FEATURES", "VERSION", "feature_table", "measure", "vector"]
 
 VERSION = 1
 FEATURES: tuple[str, ...] = SIZE + SHAPE + COLOUR + NUCLEUS + TEXTURE
+
+# A path, and the SHA-256 of the pixels that it must hold.
+File = tuple[str, str]
 
 _MARGIN = 8
 _CHUNK = 256
@@ -111,36 +113,37 @@ def feature_table(
     if not shas:
         return np.empty((0, len(FEATURES)))
     folder = Path(cache_dir) if cache_dir else default_cache_dir()
-    path = folder / f"features-{_key(shas)}.npy"
+    path = folder / f"features-{_key(shas)}.array"
     table = _load(path, len(shas))
     if table is None:
         parts = folder / f"{path.stem}.parts"
+        files = list(zip(distinct["path"], shas, strict=True))
         chunks = [
-            (parts / f"{_key(shas[at : at + _CHUNK])}.npy", distinct["path"].tolist()[at:][:_CHUNK])
+            (parts / f"{_key(shas[at : at + _CHUNK])}.array", files[at : at + _CHUNK])
             for at in range(0, len(shas), _CHUNK)
         ]
         table = np.concatenate(_measured(chunks, progress))
-        _keep(path, table)
+        keep_array(path, table)
         shutil.rmtree(parts, ignore_errors=True)
     row = {sha: number for number, sha in enumerate(shas)}
     return table[[row[sha] for sha in cells["pixel_sha256"]]]
 
 
-def _measured(chunks: list[tuple[Path, list[str]]], progress: bool) -> list[np.ndarray]:
+def _measured(chunks: list[tuple[Path, list[File]]], progress: bool) -> list[np.ndarray]:
     """Return each chunk's features; those not kept yet are measured, in processes if many."""
-    done = {part: _load(part, len(paths)) for part, paths in chunks}
-    todo = [(part, paths) for part, paths in chunks if done[part] is None]
-    total = sum(len(paths) for _, paths in chunks)
+    done = {part: _load(part, len(files)) for part, files in chunks}
+    todo = [(part, files) for part, files in chunks if done[part] is None]
+    total = sum(len(files) for _, files in chunks)
     with tqdm(total=total, desc="features", disable=not progress) as bar:
-        bar.update(total - sum(len(paths) for _, paths in todo))
-        for (part, _), rows in zip(todo, _each(_chunk, [p for _, p in todo]), strict=True):
-            _keep(part, rows)
+        bar.update(total - sum(len(files) for _, files in todo))
+        for (part, _), rows in zip(todo, _each(_chunk, [files for _, files in todo]), strict=True):
+            keep_array(part, rows)
             done[part] = rows
             bar.update(len(rows))
     return [done[part] for part, _ in chunks]
 
 
-def _each(work: Callable[[list[str]], np.ndarray], chunks: list[list[str]]):
+def _each(work: Callable[[list[File]], np.ndarray], chunks: list[list[File]]):
     """Yield the work's results in order, from one process for each core where that is allowed.
 
     A worker of another pool may be forbidden to start processes; it then works alone.
@@ -151,21 +154,21 @@ def _each(work: Callable[[list[str]], np.ndarray], chunks: list[list[str]]):
     from joblib import Parallel, delayed
 
     yield from Parallel(n_jobs=-1, batch_size=1, return_as="generator")(
-        delayed(work)(paths) for paths in chunks
+        delayed(work)(files) for files in chunks
     )
 
 
-def _chunk(paths: list[str]) -> np.ndarray:
+def _chunk(files: list[File]) -> np.ndarray:
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # Cells are small, and the cores are busy with other chunks.
     try:
-        return np.array([_row(path) for path in paths])
+        return np.array([_row(*file) for file in files])
     finally:
         cv2.setNumThreads(threads)
 
 
-def _row(path: str) -> list[float]:
-    pixels = decode(path)
+def _row(path: str, pixel_sha256: str) -> list[float]:
+    pixels = decode(path, pixel_sha256)
     try:
         return list(measure(pixels).values())
     except DataError as error:
@@ -181,18 +184,4 @@ def _key(shas: list[str]) -> str:
 
 
 def _load(path: Path, rows: int) -> np.ndarray | None:
-    """Return a kept table, or None where there is none or it is damaged, for it is rebuilt."""
-    try:
-        table = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    return table if table.shape == (rows, len(FEATURES)) else None
-
-
-def _keep(path: Path, table: np.ndarray) -> None:
-    content = io.BytesIO()
-    np.save(content, table)
-    try:
-        write_atomic(path, content.getvalue())
-    except DataError as error:
-        raise DataError(f"{error} LCC_CACHE names another folder for the cache.") from error
+    return kept_array(path, "float64", (rows, len(FEATURES)))

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from lcc_utils.data.files import is_folder, read_regular
 from lcc_utils.data.hashing import Fingerprint, fingerprints
 from lcc_utils.data.layouts import Tree, walk
 from lcc_utils.data.naming import Contradiction, Unlabelled, describe, read_labels
@@ -36,6 +37,7 @@ COLUMNS = {
     "file_sha256": "str",
     "pixel_sha256": "str",
 }
+_LARGEST_MARKER = 2**24
 _SIDES = {"train": (450,), "prelim": (450,), "final": (450, 600)}
 
 
@@ -132,7 +134,7 @@ def survey(
         If ``root`` is not there, holds no cells, or mixes synthetic with other cells.
     """
     root = user_path(root, "The folder of cells")
-    if not root.is_dir():
+    if not is_folder(root):
         raise RequestError(
             f"{printable(root)} is not a folder; give the folder that holds the C-NMC cells."
         )
@@ -230,8 +232,8 @@ def _missing_synthetic(cells: pd.DataFrame, tree: Tree) -> list[str]:
     stated: object = None
     for marker in tree.markers:
         try:
-            stated = json.loads(marker.read_text())["cells"]
-        except (OSError, ValueError, KeyError, TypeError):
+            stated = json.loads(read_regular(marker, _LARGEST_MARKER))["cells"]
+        except (DataError, ValueError, KeyError, TypeError):
             continue
     whole = isinstance(stated, int) and len(cells) != stated
     return [f"synthetic cells: {len(cells):,} of {stated:,}"] if whole else []
@@ -244,6 +246,6 @@ def _nothing(tree: Tree, unlabelled: list[tuple[str, str]]) -> str:
         seen = f"{len(unlabelled):,} preliminary cell(s) without a label"
         seen += f" ({printable(path)}: {reason})"
     return (
-        f"{printable(tree.root)} holds no cells: no BMP or PNG named like UID_11_10_1_all, but "
-        f"{seen}. Give the folder that holds the C-NMC training folds."
+        f"{printable(tree.root)} holds no cells: no image named like UID_11_10_1_all, but {seen}. "
+        "Give the folder that holds the C-NMC training folds."
     )

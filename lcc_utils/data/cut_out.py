@@ -10,16 +10,14 @@ import cv2
 import numpy as np
 from skimage.filters import threshold_otsu
 
-from lcc_utils.data.hashing import FaultyImage
-from lcc_utils.data.images import FRAME, centre_crop
+from lcc_utils.data.images import BLACK, FRAME, central_frame
+from lcc_utils.data.reading import FaultyImage
 
 __all__ = ["AS_IT_IS", "CUT_OUT", "SMALLEST_SIDE", "cropped", "cut_out", "framed", "on_black"]
 
 AS_IT_IS, CUT_OUT = "as it is", "cut out"
 # Pixels; a smaller box shows nothing that could be a cell.
 SMALLEST_SIDE = 8
-# A pixel with no channel above this is black: JPEG leaves a little on what was black.
-_BLACK = 12
 # Of the border's pixels: as many are black where a cell is cut out already.
 _BLACK_BORDER = 0.75
 # Of the side: how far saturation is smoothed before the threshold, at least one pixel.
@@ -69,11 +67,8 @@ def framed(pixels: np.ndarray, scale: float = 1.0) -> np.ndarray:
     if (height, width) != pixels.shape[:2]:
         method = cv2.INTER_AREA if scale > 1 else cv2.INTER_LINEAR
         pixels = cv2.resize(pixels, (width, height), interpolation=method)
-    inner = centre_crop(pixels, FRAME)
-    if (
-        max(height, width) > FRAME
-        and (pixels > _BLACK).any(2).sum() > (inner > _BLACK).any(2).sum()
-    ):
+    inner = central_frame(pixels)
+    if inner is None:
         raise FaultyImage(
             f"{width}x{height} px at this scale, larger than the frame of {FRAME} px: give the "
             "box of each cell, or a larger scale"
@@ -83,7 +78,7 @@ def framed(pixels: np.ndarray, scale: float = 1.0) -> np.ndarray:
 
 def on_black(pixels: np.ndarray) -> bool:
     """Tell whether a cell is cut out already: most of the image's border is black."""
-    black = (pixels <= _BLACK).all(axis=2)
+    black = (pixels <= BLACK).all(axis=2)
     border = np.concatenate([black[0], black[-1], black[1:-1, 0], black[1:-1, -1]])
     return bool(border.mean() >= _BLACK_BORDER)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import re
-import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from lcc_utils.data.files import FaultyFile, read_regular
 
 __all__ = ["Delimited", "FaultyTable", "read_class", "read_delimited"]
 
@@ -97,14 +98,9 @@ def read_class(text: str) -> int | None:
 
 def _text(path: Path) -> str:
     try:
-        state = path.stat()
-        if not stat.S_ISREG(state.st_mode):
-            raise FaultyTable("not a file that can be read as a table")
-        if state.st_size > _LARGEST_BYTES:
-            raise FaultyTable(f"{state.st_size / 2**20:,.0f} MiB, too large for a table of cells")
-        data = path.read_bytes()
-    except OSError as error:
-        raise FaultyTable(f"cannot be read ({error.strerror})") from error
+        data = read_regular(path, _LARGEST_BYTES)
+    except FaultyFile as fault:
+        raise FaultyTable(fault.reason) from fault
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise FaultyTable("text in UTF-16; save it as CSV in UTF-8")
     if b"\0" in data:

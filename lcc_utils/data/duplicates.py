@@ -9,7 +9,6 @@ cells, not why.
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 from itertools import combinations
 from pathlib import Path
@@ -17,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from lcc_utils.data.cache import cache_dir as default_cache_dir
-from lcc_utils.data.cache import write_atomic
+from lcc_utils.data.cached import keep_table, kept_table
 from lcc_utils.data.links import COLUMNS as _LINK_COLUMNS
 from lcc_utils.data.links import join, known_links
 from lcc_utils.data.official import patient_order
@@ -37,9 +36,16 @@ __all__ = [
 ONE_PAIR = 0.65
 TWO_PAIRS = 0.5
 NEIGHBOURS = 2
-_VERSION = 2
+_VERSION = 3
 _NOTED = [("H2", "H7", "texture", 0, float("nan"))]
-_PAIR_COLUMNS = ["cell_a", "cell_b", "kind", "distance", "correlation", "confirmed"]
+_PAIRS = {
+    "cell_a": "str",
+    "cell_b": "str",
+    "kind": "str",
+    "distance": "float64",
+    "correlation": "float64",
+    "confirmed": "bool",
+}
 
 
 def find_pairs(
@@ -70,9 +76,10 @@ def find_pairs(
         candidates that were not confirmed stay in the table.
     """
     check_cells(cells, ("cell_id", "patient", "file_sha256", "pixel_sha256"))
-    store = (Path(cache_dir) if cache_dir else default_cache_dir()) / f"pairs-{_key(cells)}.csv"
-    if store.exists():
-        return pd.read_csv(store, dtype={"cell_a": "str", "cell_b": "str", "kind": "str"})
+    store = (Path(cache_dir) if cache_dir else default_cache_dir()) / f"pairs-{_key(cells)}.table"
+    known_pairs = kept_table(store, _PAIRS)
+    if known_pairs is not None:
+        return known_pairs
     identical = _identical(cells)
     known = {(a, b) for a, b, *_ in identical}
     near = cells[cells["patient"] != ""]
@@ -86,14 +93,14 @@ def find_pairs(
             pair = _ordered(ids[i], ids[j])
             if pair not in known:
                 rows.append((*pair, "near", round(distance, 3), round(float(value), 4)))
-    pairs = pd.DataFrame(rows, columns=_PAIR_COLUMNS[:-1]).astype(
-        {"cell_a": "str", "cell_b": "str", "kind": "str", "distance": float, "correlation": float}
-    )
+    types = {name: dtype for name, dtype in _PAIRS.items() if name != "confirmed"}
+    pairs = pd.DataFrame(rows, columns=list(types)).astype(types)
     pairs["confirmed"] = _confirmed(pairs, cells)
     order = ["correlation", "distance", "cell_a", "cell_b"]
     pairs = pairs.sort_values(order, ascending=[False, True, True, True], ignore_index=True)
-    write_atomic(store, pairs.to_csv(index=False, lineterminator="\n"))
-    return pd.read_csv(io.StringIO(pairs.to_csv(index=False)), dtype=dict(pairs.dtypes))
+    pairs = pairs.astype(_PAIRS)
+    keep_table(store, pairs)
+    return pairs
 
 
 def subject_links(pairs: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:

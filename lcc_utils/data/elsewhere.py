@@ -18,10 +18,12 @@ import numpy as np
 import pandas as pd
 
 from lcc_utils.data.delimited import CLASS_WORDS, FaultyTable, read_class, read_delimited
+from lcc_utils.data.files import FaultyFile, read_regular
 from lcc_utils.data.layouts import walk
 from lcc_utils.data.other_cells import read_tree
 from lcc_utils.data.paths import user_path
-from lcc_utils.data.photographs import SUFFIXES, list_images
+from lcc_utils.data.photographs import list_images
+from lcc_utils.data.reading import SUFFIXES
 from lcc_utils.data.trees import below, in_groups
 from lcc_utils.errors import DataError, RequestError
 from lcc_utils.text import printable
@@ -34,6 +36,7 @@ LIST = "cells.csv"
 CELL = "cell"
 _BOX = ("xmin", "ymin", "xmax", "ymax")
 _KNOWN = ("file", "label", "subject", "kind", *_BOX)
+_LARGEST_ANNOTATION = 2**24
 _ANNOTATIONS, _IMAGES = "Annotations", "JPEGImages"
 
 
@@ -191,8 +194,11 @@ def _from_voc(folder: Path) -> ForeignSet:
         try:
             if path.suffix.lower() != ".xml":
                 raise ValueError("no annotation: not XML by its name")
-            root = ElementTree.parse(path).getroot()
+            root = ElementTree.fromstring(read_regular(path, _LARGEST_ANNOTATION))
             image = _image_of(folder, path, root.findtext("filename") or "")
+        except FaultyFile as fault:
+            found.faults.append((path.name, fault.reason))
+            continue
         except (ElementTree.ParseError, OSError, ValueError) as error:
             found.faults.append((path.name, str(error)))
             continue

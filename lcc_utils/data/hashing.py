@@ -1,38 +1,42 @@
 """Read every image once: what its file and its pixels are, or what is wrong with it.
 
-Results are kept in the cache directory by path, size and time of change, so a second look at the
-same tree costs one listing.
+Results are kept in the cache directory by path and by the state of the file: inode, size, time of
+writing, and time of the last change of any of these, which no program can set. A second look at
+the same tree costs one listing. A file that was changed just before it was read is read again the
+next time: clocks of file systems are coarse, and a later change may show the same time.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import os
-import struct
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from PIL import Image
 from tqdm import tqdm
 
 from lcc_utils.data.cache import cache_dir as default_cache_dir
-from lcc_utils.data.cache import write_atomic
+from lcc_utils.data.cached import keep_table, kept_table
+from lcc_utils.data.reading import FaultyImage, decode, image_bytes
 from lcc_utils.errors import DataError
 
-__all__ = ["FaultyImage", "Fingerprint", "fingerprint", "fingerprints", "rgb"]
+__all__ = ["Fingerprint", "fingerprint", "fingerprints"]
 
 _CHUNK = 4096
-_COLUMNS = ["path", "size", "mtime_ns", "width", "height", "file_sha256", "pixel_sha256"]
-_PNG_COLOURS = {0: "grey", 3: "palette", 4: "grey with alpha", 6: "colour with alpha"}
-
-
-class FaultyImage(Exception):
-    """One image cannot be used; the message says why, without the file's name."""
+_TYPES = {
+    "path": "str",
+    "state": "str",
+    "width": "int64",
+    "height": "int64",
+    "file_sha256": "str",
+    "pixel_sha256": "str",
+}
+# The coarsest clock of a file system in use, FAT's, has ticks of two seconds.
+_IN_DOUBT_NS = 2_000_000_000
 
 
 @dataclass(frozen=True)
@@ -45,43 +49,18 @@ class Fingerprint:
     pixel_sha256: str
 
 
-def rgb(data: bytes) -> np.ndarray:
-    """Decode a BMP or PNG file's content to uint8 ``(height, width, 3)``, strictly.
-
-    Raises
-    ------
-    FaultyImage
-        Empty, truncated, not BMP or PNG, or not 8-bit RGB.
-    """
-    if not data:
-        raise FaultyImage("zero bytes")
-    if data[:2] == b"BM":
-        return _bmp(data)
-    if data[:8] == b"\x89PNG\r\n\x1a\n":
-        return _png(data)
-    raise FaultyImage("neither BMP nor PNG inside")
-
-
 def fingerprint(path: str | os.PathLike[str]) -> Fingerprint:
     """Read, decode and hash one image file.
 
     Raises
     ------
-    FaultyImage
-        If the file cannot be read or is not an intact 8-bit RGB image.
+    DataError
+        If the file cannot be read, or is no intact image without losses (see ``data.reading``).
     """
     try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise FaultyImage(f"cannot be read ({error.strerror})") from error
-    pixels = rgb(data)
-    height, width = pixels.shape[:2]
-    return Fingerprint(
-        width,
-        height,
-        hashlib.sha256(data).hexdigest(),
-        hashlib.sha256(pixels).hexdigest(),
-    )
+        return _read(path)
+    except FaultyImage as fault:
+        raise DataError(f"{path} is not a readable image: {fault}.") from fault
 
 
 def fingerprints(
@@ -105,11 +84,11 @@ def fingerprints(
         Whether to show a progress bar while reading.
     """
     folder = Path(cache_dir) if cache_dir else default_cache_dir()
-    store = folder / f"index-{hashlib.sha256(name.encode()).hexdigest()[:16]}.csv"
+    store = folder / f"index-{hashlib.sha256(name.encode()).hexdigest()[:16]}.table"
     states = {path: _state(path) for path in paths}
     known = _load(store)
     found: dict[str, Fingerprint | str] = {
-        path: known[path, *state] for path, state in states.items() if (path, *state) in known
+        path: known[path, state] for path, state in states.items() if (path, state) in known
     }
     new = [path for path in paths if path not in found]
     with ThreadPoolExecutor() as pool, tqdm(total=len(new), disable=not progress) as bar:
@@ -124,72 +103,46 @@ def fingerprints(
 
 def _attempt(path: str) -> tuple[str, Fingerprint | str]:
     try:
-        return path, fingerprint(path)
+        return path, _read(path)
     except FaultyImage as fault:
         return path, str(fault)
 
 
-def _state(path: str) -> tuple[int, int]:
+def _read(path: str | os.PathLike[str]) -> Fingerprint:
+    data = image_bytes(path)
+    pixels = decode(data, lossless=True)
+    height, width = pixels.shape[:2]
+    return Fingerprint(
+        width,
+        height,
+        hashlib.sha256(data).hexdigest(),
+        hashlib.sha256(pixels).hexdigest(),
+    )
+
+
+def _state(path: str) -> str:
+    """Return what changes with the content of a file; nothing if that is not known or in doubt."""
+    now = time.time_ns()
     try:
         stat = Path(path).stat()
-    except OSError:
-        return -1, -1
-    return stat.st_size, stat.st_mtime_ns
+    except (OSError, ValueError):
+        return ""
+    if stat.st_ctime_ns > now - _IN_DOUBT_NS:
+        return ""
+    return f"{stat.st_ino} {stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns}"
 
 
-def _load(store: Path) -> dict[tuple[str, int, int], Fingerprint]:
-    """Return what the cache file holds; an unreadable one counts as empty, for it is rebuilt."""
-    try:
-        table = pd.read_csv(store, dtype={"path": str}, keep_default_na=False)
-        rows = table[_COLUMNS].itertuples(index=False, name=None)
-        return {(p, s, t): Fingerprint(w, h, f, x) for p, s, t, w, h, f, x in rows}
-    except (OSError, ValueError, KeyError):
+def _load(store: Path) -> dict[tuple[str, str], Fingerprint]:
+    table = kept_table(store, _TYPES)
+    if table is None:
         return {}
+    return {(row[0], row[1]): Fingerprint(*row[2:]) for row in table.itertuples(False, None)}
 
 
-def _save(
-    store: Path, found: dict[str, Fingerprint | str], states: dict[str, tuple[int, int]]
-) -> None:
+def _save(store: Path, found: dict[str, Fingerprint | str], states: dict[str, str]) -> None:
     rows = [
-        (path, *states[path], f.width, f.height, f.file_sha256, f.pixel_sha256)
+        (path, states[path], f.width, f.height, f.file_sha256, f.pixel_sha256)
         for path, f in found.items()
-        if isinstance(f, Fingerprint)
+        if isinstance(f, Fingerprint) and states[path]
     ]
-    text = pd.DataFrame(rows, columns=_COLUMNS).to_csv(index=False, lineterminator="\n")
-    try:
-        write_atomic(store, text)
-    except DataError as error:
-        raise DataError(f"{error} LCC_CACHE names another folder for the cache.") from error
-
-
-def _bmp(data: bytes) -> np.ndarray:
-    """Decode an uncompressed 24-bit BMP; rows are padded to four bytes, usually bottom first."""
-    if len(data) < 54:
-        raise FaultyImage(f"truncated: {len(data)} bytes")
-    offset, width, height, bits, compression = struct.unpack("<I4xiixxHI", data[10:34])
-    if bits != 24:
-        raise FaultyImage(f"{bits}-bit{' grey or palette' if bits <= 8 else ''}, not 24-bit RGB")
-    if compression or width <= 0 or height == 0:
-        raise FaultyImage("not an uncompressed BMP")
-    stride = (width * 3 + 3) // 4 * 4
-    need = offset + stride * abs(height)
-    if len(data) < need:
-        raise FaultyImage(f"truncated: {len(data):,} of {need:,} bytes")
-    rows = np.frombuffer(data, np.uint8, stride * abs(height), offset).reshape(-1, stride)
-    pixels = rows[:: -1 if height > 0 else 1, : width * 3].reshape(abs(height), width, 3)
-    return np.ascontiguousarray(pixels[:, :, ::-1])
-
-
-def _png(data: bytes) -> np.ndarray:
-    if len(data) < 33:
-        raise FaultyImage(f"truncated: {len(data)} bytes")
-    depth, colour = data[24], data[25]
-    if depth == 16:
-        raise FaultyImage("16-bit, not 8-bit RGB")
-    if colour != 2:
-        raise FaultyImage(f"{_PNG_COLOURS.get(colour, 'odd colours')}, not 8-bit RGB")
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            return np.asarray(image)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise FaultyImage(f"truncated or damaged ({error})") from error
+    keep_table(store, pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES))

@@ -4,37 +4,50 @@ from __future__ import annotations
 
 import hashlib
 import os
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from lcc_utils.data.cache import cache_dir as default_cache_dir
+from lcc_utils.data.mapped import mapped
+from lcc_utils.data.reading import FaultyImage, read_image
 from lcc_utils.errors import DataError, RequestError
 
 FRAME = 450
-_CHUNK = 256
+# A pixel with no channel above this is black: JPEG leaves a little on what was black.
+BLACK = 12
 
 
-def decode(path: str | os.PathLike[str]) -> np.ndarray:
+def decode(path: str | os.PathLike[str], pixel_sha256: str | None = None) -> np.ndarray:
     """Return an image file's RGB pixels, uint8 ``(height, width, 3)``.
+
+    Parameters
+    ----------
+    path
+        The file.
+    pixel_sha256
+        What its pixels must be, where they are kept under that name.
 
     Raises
     ------
     DataError
-        If the file is missing or cannot be decoded.
+        If the file is missing, cannot be decoded, or has other pixels.
     """
     try:
-        data = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
-    pixels = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    if pixels is None:
-        raise DataError(f"{path} is not a readable image; restore it from the original archive.")
-    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+        pixels = read_image(path)
+    except FaultyImage as fault:
+        raise DataError(
+            f"{path} is not a readable image: {fault}. Restore it from the original archive."
+        ) from fault
+    if pixel_sha256 is not None and hashlib.sha256(pixels).hexdigest() != pixel_sha256:
+        raise DataError(
+            f"{path} was changed after the cells were listed: its pixels are others now. Restore "
+            "it, or start again, so that all cells are read anew."
+        )
+    return pixels
 
 
 def centre_crop(pixels: np.ndarray, crop: int) -> np.ndarray:
@@ -59,9 +72,23 @@ def resize(pixels: np.ndarray, size: int) -> np.ndarray:
     return cv2.resize(pixels, (size, size), interpolation=method)
 
 
-def prepare(path: str | os.PathLike[str], size: int, crop: int = FRAME) -> np.ndarray:
-    """Return one cell as the network sees it: uint8 ``(size, size, 3)``."""
-    return resize(centre_crop(decode(path), crop), size)
+def central_frame(pixels: np.ndarray) -> np.ndarray | None:
+    """Return the central 450 px square, or None if something else than black would be lost."""
+    inner = centre_crop(pixels, FRAME)
+    if max(pixels.shape[:2]) > FRAME and _shown(pixels) > _shown(inner):
+        return None
+    return inner
+
+
+def _shown(pixels: np.ndarray) -> int:
+    return int((pixels > BLACK).any(axis=2).sum())
+
+
+def prepare(
+    path: str | os.PathLike[str], size: int, crop: int = FRAME, pixel_sha256: str | None = None
+) -> np.ndarray:
+    """Return one cell as the network sees it: uint8 ``(size, size, 3)``; see :func:`decode`."""
+    return resize(centre_crop(decode(path, pixel_sha256), crop), size)
 
 
 class PixelCache:
@@ -79,13 +106,14 @@ class PixelCache:
         Where the array is kept; by default the package's cache directory.
     progress
         Whether to show a progress bar while decoding.
+    read
+        Gives the finished image, uint8 ``(size, size, 3)``, for an entry of ``path``; by default
+        the file that it names is decoded, checked, cropped and resized.
 
     Notes
     -----
     The array is named by the content of the cells, so two trees of the same cells share
-    it and a changed file makes a new one. It is built in chunks: one that was interrupted
-    goes on after its last whole chunk. Processes that build at the same time write the
-    same bytes, and the finished file appears by one rename.
+    it and a changed file makes a new one. ``data.mapped`` says how it is built and checked.
     """
 
     def __init__(
@@ -95,6 +123,7 @@ class PixelCache:
         crop: int = FRAME,
         cache_dir: str | os.PathLike[str] | None = None,
         progress: bool = False,
+        read: Callable[[str], np.ndarray] | None = None,
     ) -> None:
         if size < 1 or crop < 1:
             raise RequestError(f"pixels.size ({size}) and pixels.crop ({crop}) must be positive.")
@@ -102,62 +131,26 @@ class PixelCache:
         self._rows = {cell: row for row, cell in enumerate(cells["cell_id"])}
         folder = Path(cache_dir) if cache_dir else default_cache_dir()
         self.path = folder / f"pixels-{self._key(cells)}.u8"
-        self._shape = (len(cells), size, size, 3)
-        if not self.path.exists():
-            self._build(list(cells["path"]), progress)
-        self.array: np.ndarray = np.memmap(self.path, np.uint8, "r", shape=self._shape)
+        files = list(zip(cells["path"], cells["pixel_sha256"], strict=True))
+
+        def image(number: int) -> np.ndarray:
+            path, sha256 = files[number]
+            return read(path) if read else prepare(path, size, crop, sha256)
+
+        self.array: np.ndarray = mapped(
+            self.path,
+            (len(cells), size, size, 3),
+            image,
+            title="pixels",
+            progress=progress,
+        )
 
     def rows(self, cell_ids: list[str] | tuple[str, ...]) -> np.ndarray:
         """Return the row of each cell in :attr:`array`, int64 ``(n,)``."""
         return np.fromiter((self._rows[c] for c in cell_ids), np.int64, len(cell_ids))
 
     def _key(self, cells: pd.DataFrame) -> str:
-        digest = hashlib.sha256(f"v1 {self.size} {self.crop}\n".encode())
+        digest = hashlib.sha256(f"v2 {self.size} {self.crop}\n".encode())
         for sha in cells["pixel_sha256"]:
             digest.update(f"{sha}\n".encode())
         return digest.hexdigest()[:16]
-
-    def _build(self, paths: list[str], progress: bool) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_suffix(f".{os.getpid()}.partial")
-        self._adopt_leftover(partial)
-        image_bytes = self.size * self.size * 3
-        chunk_bytes = image_bytes * _CHUNK
-        done = partial.stat().st_size // chunk_bytes * _CHUNK if partial.exists() else 0
-        try:
-            with (
-                partial.open("r+b" if partial.exists() else "wb") as out,
-                ThreadPoolExecutor() as pool,
-                tqdm(total=len(paths), initial=done, desc="pixels", disable=not progress) as bar,
-            ):
-                out.truncate(done * image_bytes)
-                out.seek(done * image_bytes)
-                for start in range(done, len(paths), _CHUNK):
-                    some = paths[start : start + _CHUNK]
-                    images = pool.map(lambda p: prepare(p, self.size, self.crop), some)
-                    out.write(np.stack(list(images)).tobytes())
-                    bar.update(len(some))
-            partial.replace(self.path)
-        except OSError as error:
-            raise DataError(
-                f"The pixel cache {self.path} could not be written ({error.strerror}); free "
-                "space there, or set LCC_CACHE to a folder on another disk."
-            ) from error
-
-    def _adopt_leftover(self, partial: Path) -> None:
-        """Take over what a process that is gone has left of the same array."""
-        for leftover in self.path.parent.glob(f"{self.path.stem}.*.partial"):
-            owner = int(leftover.name.split(".")[-2])
-            if owner != os.getpid() and not _alive(owner):
-                leftover.replace(partial)
-                return
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -12,6 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from lcc_utils.data.reading import SUFFIXES
 from lcc_utils.data.trees import below
 
 __all__ = ["MARKER", "Candidate", "Tree", "is_cell_name", "is_label_name", "walk"]
@@ -115,7 +116,7 @@ def walk(root: str | os.PathLike[str]) -> Tree:
     The label file and the synthetic marker are also looked for in the folders just above ``root``.
     """
     root = Path(os.path.realpath(root))
-    found = below(root)
+    found = below(root, SUFFIXES)
     tree = Tree(root, found.files, junk=list(found.left_out), unreadable=found.unreadable)
     above = [folder for folder in list(root.parents)[:_LEVELS_ABOVE] if folder != folder.parent]
     tree.markers = [folder / MARKER for folder in above if (folder / MARKER).is_file()]
@@ -192,8 +193,8 @@ def _place(tree: Tree, path: Path, context: tuple[str, ...]) -> None:
 def _not_a_cell(path: Path, phase: str | None) -> str | None:
     """Return why a file is not a cell, or ``None`` when it is one."""
     name, stem = path.name.lower(), path.stem.strip()
-    if path.suffix.lower() not in (".bmp", ".png"):
-        return "not BMP or PNG"
+    if path.suffix.lower() not in SUFFIXES:
+        return "not an image file"
     if name.startswith("augmentedimg"):
         return "augmented image"
     if "mask" in name:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,20 +9,15 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
 
-from lcc_utils.data.hashing import FaultyImage, rgb
-from lcc_utils.data.images import FRAME, centre_crop, resize
+from lcc_utils.data.files import is_folder
+from lcc_utils.data.images import BLACK, FRAME, central_frame, centre_crop, resize
 from lcc_utils.data.layouts import walk
 from lcc_utils.data.paths import user_path
+from lcc_utils.data.reading import SUFFIXES, FaultyImage, read_image
 
-__all__ = ["Listing", "Photograph", "list_images", "prepared", "read_cell", "see"]
+__all__ = ["Listing", "Photograph", "list_images", "prepared", "read_cell"]
 
-SUFFIXES = (".bmp", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
-_LARGEST_BYTES = 64 * 2**20
-_LARGEST_SIDE = 8192
-# A pixel with no channel above this is background: JPEG leaves a little on what was black.
-_BLACK = 12
 # Cells of C-NMC 2019 cover 14,800 to 50,400 px of their frames; these are two to three times that.
 SMALLEST_CELL, LARGEST_CELL = 5_000, 110_000
 _LARGEST_BORDER = 0.25
@@ -68,7 +62,7 @@ def list_images(places: Sequence[str | os.PathLike[str]]) -> Listing:
     """
     found, seen = Listing(), set()
     for place in (user_path(place, "CELLS") for place in places):
-        if place.is_dir():
+        if is_folder(place):
             own = _below(place, found)
         elif os.path.lexists(place):
             own = [str(place)]
@@ -87,41 +81,23 @@ def read_cell(path: str | os.PathLike[str]) -> Photograph:
     """Read one image as a frame of 450 px that holds one cell on black.
 
     An image of another size keeps its scale, since the size of a cell tells something of its
-    class: a smaller one is centred on black, a larger one is refused.
+    class: a smaller one is centred on black; of a larger one the middle is taken, as in training,
+    where nothing but black is lost.
     """
     try:
-        pixels = see(path)
+        pixels = read_image(path)
     except FaultyImage as fault:
         return Photograph(None, "", f"unreadable: {fault}")
     height, width = pixels.shape[:2]
     side = str(width) if width == height else f"{width}x{height}"
-    if max(height, width) > FRAME:
+    frame = central_frame(pixels)
+    if frame is None:
         reason = (
-            f"larger than {FRAME} px: cut the cell out on black at the scale of C-NMC 2019, "
-            f"about 220 px for a cell"
+            f"larger than {FRAME} px, with more than black around its middle: cut the cell out on "
+            "black at the scale of C-NMC 2019, about 220 px for a cell"
         )
         return Photograph(None, side, reason)
-    return Photograph(centre_crop(pixels, FRAME), side, _not_a_cell(pixels))
-
-
-def see(path: str | os.PathLike[str]) -> np.ndarray:
-    """Decode an image of any known format to uint8 RGB, wholly or not at all.
-
-    Raises
-    ------
-    FaultyImage
-        If the file cannot be read, is truncated, or is no image.
-    """
-    try:
-        size = Path(path).stat().st_size
-        if size > _LARGEST_BYTES:
-            raise FaultyImage(f"{size / 2**20:,.0f} MiB, too large for one cell")
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise FaultyImage(f"cannot be read ({error.strerror})") from error
-    if data[:2] == b"BM" or not data:
-        return rgb(data)
-    return _decoded(data)
+    return Photograph(frame, side, _not_a_cell(frame if max(height, width) > FRAME else pixels))
 
 
 def prepared(pixels: np.ndarray, size: int, crop: int) -> np.ndarray:
@@ -129,25 +105,9 @@ def prepared(pixels: np.ndarray, size: int, crop: int) -> np.ndarray:
     return resize(centre_crop(pixels, crop), size)
 
 
-def _decoded(data: bytes) -> np.ndarray:
-    # Pillow reads strictly and in full, where OpenCV fills what is missing with grey.
-    try:
-        with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "TIFF", "WEBP")) as image:
-            if max(image.size) > _LARGEST_SIDE:
-                raise FaultyImage(f"{image.size[0]}x{image.size[1]} px, too large for one cell")
-            if image.mode.startswith(("I", "F")):
-                raise FaultyImage("more than 8 bits a channel; save it as 8-bit RGB")
-            pixels = np.asarray(image.convert("RGB"))
-    except Image.UnidentifiedImageError as error:
-        raise FaultyImage("no image inside (BMP, PNG, JPEG, TIFF or WebP)") from error
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise FaultyImage(f"truncated or damaged ({error})") from error
-    return pixels
-
-
 def _not_a_cell(pixels: np.ndarray) -> str:
     """Return why an image cannot be one cell cut out on black; empty when it can."""
-    shown = (pixels > _BLACK).any(axis=2)
+    shown = (pixels > BLACK).any(axis=2)
     area = int(shown.sum())
     if area < SMALLEST_CELL:
         return f"no cell: {area:,} px are not black, and a cell has at least {SMALLEST_CELL:,}"

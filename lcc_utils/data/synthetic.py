@@ -19,6 +19,7 @@ set so that simple features separate other patients' cells well, but not perfect
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
 import struct
@@ -28,9 +29,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from tqdm import tqdm
 
+from lcc_utils.data.cnmc import data_digest
 from lcc_utils.data.drawing import Patient, draw_cell, draw_patient, resegment
+from lcc_utils.data.files import read_regular
 from lcc_utils.errors import DataError, RequestError
 
 __all__ = ["Patient", "draw_cell", "draw_patient", "generate"]
@@ -39,6 +43,7 @@ VERSION = 1
 SMALLEST = 60
 CLASSES = {1: "all", 0: "hem"}
 TRAINING = "training_data"
+_LARGEST_MARKER = 2**24
 PRELIMINARY = "C-NMC_test_prelim_phase_data"
 
 
@@ -63,7 +68,8 @@ def generate(
     pathlib.Path
         ``root``. Inside are ``C-NMC_Leukemia/training_data/fold_{0,1,2}/{all,hem}/UID_*.bmp``,
         ``C-NMC_Leukemia/validation_data/C-NMC_test_prelim_phase_data/<n>.bmp`` with its label file
-        beside it, and ``synthetic.json``, which names the cells that two patients share.
+        beside it, and ``synthetic.json``, which names the cells that two patients share and holds
+        the data digest of the whole.
 
     Raises
     ------
@@ -124,9 +130,9 @@ def _holds(root: Path, request: dict[str, object]) -> bool:
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         return False
     try:
-        marker = json.loads((root / "synthetic.json").read_text(encoding="utf-8"))
+        marker = json.loads(read_regular(root / "synthetic.json", _LARGEST_MARKER))
         found = {key: marker.get(key) for key in request}
-    except (OSError, ValueError, AttributeError):
+    except (DataError, ValueError, AttributeError):
         raise RequestError(
             f"{root} exists and is not a set of synthetic cells. Nothing was changed; name a "
             "directory that does not exist yet."
@@ -150,7 +156,7 @@ def _write_cohort(top: Path, cells: int, seed: int, progress: bool) -> dict[str,
         for fold in range(3):
             (training / f"fold_{fold}" / name).mkdir(parents=True)
     (validation / PRELIMINARY).mkdir(parents=True)
-    labels = [("Patient_ID", "new_names", "labels")]
+    labels, hashes = [("Patient_ID", "new_names", "labels")], []
     for slot in tqdm(slots, desc="synthetic cells", unit="cell", disable=not progress):
         if slot.fold is None:
             path = validation / PRELIMINARY / f"{len(labels)}.bmp"
@@ -158,7 +164,9 @@ def _write_cohort(top: Path, cells: int, seed: int, progress: bool) -> dict[str,
         else:
             folder = training / f"fold_{slot.fold}" / CLASSES[slot.label]
             path = folder / f"{slot.cell_id}.bmp"
-        path.write_bytes(_bmp(_cell(slot, patients, seed)))
+        pixels = _cell(slot, patients, seed)
+        hashes.append((slot.cell_id, hashlib.sha256(np.ascontiguousarray(pixels)).hexdigest()))
+        path.write_bytes(_bmp(pixels))
     with (validation / f"{PRELIMINARY}_labels.csv").open("w", newline="") as table:
         csv.writer(table).writerows(labels)
     planted = [
@@ -166,7 +174,8 @@ def _write_cohort(top: Path, cells: int, seed: int, progress: bool) -> dict[str,
         for slot in slots
         if slot.copies
     ]
-    return {"patients": len(patients), "planted": planted}
+    digest = data_digest(pd.DataFrame(hashes, columns=["cell_id", "pixel_sha256"]))
+    return {"patients": len(patients), "digest": digest, "planted": planted}
 
 
 def _plan(cells: int, seed: int) -> list[_Slot]:

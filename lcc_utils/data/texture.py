@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import uuid
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
@@ -22,8 +20,8 @@ import scipy
 from tqdm import tqdm
 
 from lcc_utils.data.cache import cache_dir as default_cache_dir
-from lcc_utils.data.hashing import FaultyImage, rgb
-from lcc_utils.errors import DataError
+from lcc_utils.data.images import decode
+from lcc_utils.data.mapped import mapped
 
 __all__ = ["correlations", "nearest", "pictures"]
 
@@ -71,22 +69,16 @@ def pictures(
     DataError
         If an image cannot be decoded any more, or the array cannot be written.
     """
-    key = hashlib.sha256("\n".join(cells["pixel_sha256"]).encode()).hexdigest()[:16]
+    key = hashlib.sha256("\n".join(["v2", *cells["pixel_sha256"]]).encode()).hexdigest()[:16]
     path = (Path(cache_dir) if cache_dir else default_cache_dir()) / f"texture-{key}.u8"
-    if not path.exists():
-        scratch = path.with_name(f".{path.stem}.{uuid.uuid4().hex}")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _fill(scratch, list(cells["path"]), progress)
-            scratch.replace(path)
-        except OSError as error:
-            raise DataError(
-                f"The texture cache {path} could not be written ({error.strerror}); free space "
-                "there, or set LCC_CACHE to a folder on another disk."
-            ) from error
-        finally:
-            scratch.unlink(missing_ok=True)
-    return np.memmap(path, np.uint8, "r", shape=(len(cells), SIDE, SIDE))
+    files = list(zip(cells["path"], cells["pixel_sha256"], strict=True))
+    return mapped(
+        path,
+        (len(cells), SIDE, SIDE),
+        lambda number: _picture(*files[number]),
+        title="textures",
+        progress=progress,
+    )
 
 
 def nearest(images: np.ndarray, groups: Sequence[str], count: int) -> dict[tuple[int, int], float]:
@@ -184,18 +176,8 @@ def _strengths(images: np.ndarray, pairs: list[list[int]]) -> list[float]:
     return [one(i, j) for i, j in pairs]
 
 
-def _fill(path: Path, files: list[str], progress: bool) -> None:
-    with ThreadPoolExecutor() as pool, path.open("wb") as out:
-        found = pool.map(_picture, files)
-        for image in tqdm(found, total=len(files), desc="textures", disable=not progress):
-            out.write(image.tobytes())
-
-
-def _picture(file: str) -> np.ndarray:
-    try:
-        pixels = rgb(Path(file).read_bytes())
-    except (OSError, FaultyImage) as error:
-        raise DataError(f"{file} cannot be read any more: {error}. Restore it.") from error
+def _picture(file: str, pixel_sha256: str) -> np.ndarray:
+    pixels = decode(file, pixel_sha256)
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     small = cv2.resize(grey, (_FRAME_TO, _FRAME_TO), interpolation=cv2.INTER_AREA)
     inside = small > 0

@@ -43,11 +43,12 @@ class Below:
     unreadable: list[tuple[str, str]] = field(default_factory=list)
 
 
-def below(root: str | os.PathLike[str]) -> Below:
+def below(root: str | os.PathLike[str], suffixes: tuple[str, ...] = ()) -> Below:
     """List every file below a folder, each real file and folder once.
 
-    A link to a folder is followed, unless it leads to that folder itself, to one above it, or
-    to one that was reached before.
+    A folder whose name ends like that of a file looked for, with one of some suffixes, is listed
+    too: it cannot be the file that it says it is. A link to a folder is followed, unless it leads
+    to that folder itself, to one above it, or to one that was reached before.
     """
     found, top = Below(), os.path.realpath(root)
     seen: set[str] = set()
@@ -64,6 +65,7 @@ def below(root: str | os.PathLike[str]) -> Below:
             found.unreadable.append((str(folder), f"folder not readable ({error.strerror})"))
             continue
         folders = list(_sorted_out(entries, folder, real, top, seen, found))
+        found.files += [path for path, _ in folders if path.name.lower().endswith(suffixes)]
         waiting += reversed(folders)
     return found
 

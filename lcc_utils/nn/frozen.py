@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from lcc_utils.data.cache import cache_dir as default_cache_dir
-from lcc_utils.data.cache import write_atomic
+from lcc_utils.data.cached import keep_array, kept_array
 from lcc_utils.data.drawing import draw_cell, draw_patient
 from lcc_utils.data.images import centre_crop, resize
 from lcc_utils.nn.backbones import backbone
@@ -65,14 +64,13 @@ def frozen_features(
         If memory does not suffice, or the features cannot be written.
     """
     folder = Path(cache_dir) if cache_dir else default_cache_dir()
-    path = folder / f"frozen-{_digest(settings, key, len(pixels))}.npy"
-    if not path.exists():
+    path = folder / f"frozen-{_digest(settings, key, len(pixels))}.array"
+    features = kept_array(path, "float32", (len(pixels), None))
+    if features is None:
         with out_of_memory_named(settings):
-            features = _compute(pixels, settings, progress)
-        content = io.BytesIO()
-        np.save(content, features)
-        write_atomic(path, content.getvalue())
-    return np.load(path)
+            features = np.asarray(_compute(pixels, settings, progress), np.float32)
+        keep_array(path, features)
+    return features
 
 
 def frozen_backbone(settings: ExperimentSettings) -> keras.Model:

@@ -94,5 +94,5 @@ def _check(features: np.ndarray, labels: np.ndarray) -> None:
     if faulty:
         raise DataError(
             f"The linear head cannot be trained: {faulty:,} training cell(s) have a feature that "
-            "is not finite. Set precision to float32, and remove frozen-*.npy from the cache."
+            "is not finite. Set precision to float32, and remove frozen-*.array from the cache."
         )

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import logging
+import shutil
+import uuid
 from pathlib import Path
 
 import pandas as pd
 
 from lcc_utils.data import cnmc, duplicates, synthetic
 from lcc_utils.data.cache import cache_dir
+from lcc_utils.data.files import read_regular
+from lcc_utils.data.layouts import MARKER
 from lcc_utils.data.paths import user_path
-from lcc_utils.errors import RequestError
+from lcc_utils.errors import DataError, LccError, RequestError
 from lcc_utils.pipeline.config import RunConfig
+
+_LOG = logging.getLogger(__name__)
+_LARGEST_MARKER = 2**24
 
 
 def open_cells(config: RunConfig, data: str | None, progress: bool) -> pd.DataFrame:
@@ -38,8 +47,7 @@ def open_cells(config: RunConfig, data: str | None, progress: bool) -> pd.DataFr
     DataError
         If files are faulty.
     """
-    root = _root(config, data, progress)
-    cells = cnmc.index(root, progress=progress)
+    root, cells = _read(config, data, progress)
     attrs = dict(cells.attrs)
     cells = cells[cells["phase"].isin(config.dataset.phases) & cells["label"].notna()]
     if cells.empty:
@@ -62,7 +70,8 @@ def _label(dataset: str, cells: pd.DataFrame) -> str:
     )
 
 
-def _root(config: RunConfig, data: str | None, progress: bool) -> Path:
+def _read(config: RunConfig, data: str | None, progress: bool) -> tuple[Path, pd.DataFrame]:
+    """Return the folder of a run's cells, and all of them."""
     wanted = config.dataset
     if wanted.source == "synthetic":
         if data:
@@ -71,10 +80,46 @@ def _root(config: RunConfig, data: str | None, progress: bool) -> Path:
                 "or paper for cells of your own."
             )
         root = cache_dir() / f"synthetic-{wanted.cells}-{wanted.seed}"
-        return synthetic.generate(root, cells=wanted.cells, seed=wanted.seed, progress=progress)
+        return root, _drawn(root, wanted.cells, wanted.seed, progress)
     if not data:
         raise RequestError(
             f"Profile {config.profile} needs C-NMC 2019: give its folder with --data (or the "
             "notebook's parameter data). The page on the data says how to get it."
         )
-    return user_path(data, "The data (--data, or the parameter data)")
+    root = user_path(data, "The data (--data, or the parameter data)")
+    return root, cnmc.index(root, progress=progress)
+
+
+def _drawn(root: Path, count: int, seed: int, progress: bool) -> pd.DataFrame:
+    """Return the synthetic cells of the cache; a set that was changed is drawn again."""
+    for _ in range(2):
+        synthetic.generate(root, cells=count, seed=seed, progress=progress)
+        try:
+            cells = cnmc.index(root, progress=progress)
+        except LccError:
+            cells = None
+        if cells is not None and _digest_as_drawn(root) in (None, cnmc.data_digest(cells)):
+            return cells
+        _LOG.warning("%s was changed after it was drawn; it is drawn again.", root)
+        _remove(root)
+    raise DataError(f"{root} does not hold the cells that were drawn there; remove it.")
+
+
+def _digest_as_drawn(root: Path) -> str | None:
+    """Return the data digest that a set notes of itself; sets of earlier versions note none."""
+    try:
+        return json.loads(read_regular(root / MARKER, _LARGEST_MARKER)).get("digest")
+    except (DataError, ValueError, AttributeError):
+        return ""
+
+
+def _remove(root: Path) -> None:
+    aside = root.with_name(f".{root.name}-{uuid.uuid4().hex}")
+    try:
+        root.replace(aside)
+        shutil.rmtree(aside)
+    except OSError as error:
+        raise DataError(
+            f"{root} was changed after it was drawn, and cannot be removed ({error.strerror}); "
+            "remove it, and start again."
+        ) from error

@@ -132,7 +132,7 @@ def _features(request: Numbers) -> Iterator[Numbers]:
     from lcc_utils.classical.models import fit
 
     cv2.setNumThreads(request["threads"])
-    with np.load(Path(request["folder"]) / CELLS) as kept:
+    with np.load(Path(request["folder"]) / CELLS, allow_pickle=False) as kept:
         images, features, labels = (kept[name] for name in ("images", "features", "labels"))
     model = fit(request["network"]["backbone"], features, labels, seed=0)
     turn = itertools.cycle(images)
@@ -205,7 +205,7 @@ def _images(side: int) -> np.ndarray:
 
 
 def _difference(scores: np.ndarray, folder: Path) -> float:
-    return float(np.abs(scores - np.load(folder / SCORES)).max())
+    return float(np.abs(scores - np.load(folder / SCORES, allow_pickle=False)).max())
 
 
 def main(request: str, path: str) -> None:

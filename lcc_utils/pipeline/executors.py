@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-import pickle
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,7 +11,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from lcc_utils.data.cache import cache_dir, write_atomic
+from lcc_utils.data.cache import cache_dir
+from lcc_utils.data.cached import keep_named, kept_table
 from lcc_utils.errors import DataError, RequestError
 from lcc_utils.pipeline.attempt import attempt, has_result, reason_of
 from lcc_utils.pipeline.plan import Experiment
@@ -31,25 +30,23 @@ _LOST = (
 
 @dataclass(frozen=True)
 class Place:
-    """Where another process finds the cells, and where it leaves results."""
+    """Where another process finds the cells, what they must be, and where it leaves results."""
 
     cells: Path
+    digest: str
     folder: Path
 
     @classmethod
     def of(cls, cells: pd.DataFrame, folder: Path) -> Place:
         """Keep the table of cells in the cache, so that it is not sent with every experiment."""
-        content = pickle.dumps(cells)
-        path = cache_dir() / f"cells-{hashlib.sha256(content).hexdigest()[:16]}.pkl"
-        if not path.exists():
-            write_atomic(path, content)
-        return cls(path.absolute(), folder.absolute())
+        path, digest = keep_named(cache_dir(), "cells", cells)
+        return cls(path.absolute(), digest, folder.absolute())
 
 
 def _remote(experiment: Experiment, place: Place) -> tuple[str, str]:
     """Run one experiment in another process; return its key and why it failed, or nothing."""
     _stay()
-    return experiment.key, attempt(experiment, _cells(place.cells), place.folder)
+    return experiment.key, attempt(experiment, _cells(place.cells, place.digest), place.folder)
 
 
 def _stay() -> None:
@@ -64,8 +61,15 @@ def _stay() -> None:
 
 
 @lru_cache(maxsize=2)
-def _cells(path: Path) -> pd.DataFrame:
-    return pickle.loads(path.read_bytes())
+def _cells(path: Path, digest: str) -> pd.DataFrame:
+    """Return the table of cells that another process has kept, if it is still that table."""
+    table = kept_table(path, digest=digest)
+    if table is None:
+        raise DataError(
+            f"The table of cells {path} is missing or was changed since the run began; run again "
+            "with --resume, which writes it anew."
+        )
+    return table
 
 
 def in_processes(

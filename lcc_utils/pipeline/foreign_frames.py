@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -12,8 +11,7 @@ import pandas as pd
 
 from lcc_utils.data.cut_out import AS_IT_IS, CUT_OUT, cropped, cut_out, framed, on_black
 from lcc_utils.data.elsewhere import ForeignSet
-from lcc_utils.data.hashing import FaultyImage
-from lcc_utils.data.photographs import see
+from lcc_utils.data.reading import FaultyImage, decode, image_bytes
 
 __all__ = ["Fingerprints", "Frame", "drawn_frames", "frames", "spread_out"]
 
@@ -84,12 +82,12 @@ def frames(
     for path, rows in found.table.groupby("path", sort=False):
         image = rows["image"].iloc[0]
         try:
-            sha256 = hashlib.sha256(Path(path).read_bytes()).hexdigest()
-            pixels = see(path)
+            data = image_bytes(path)
+            sha256, pixels = hashlib.sha256(data).hexdigest(), decode(data)
             content = hashlib.sha256(pixels.tobytes()).hexdigest()
             if sha256 in files or content in pixels_of:
                 raise FaultyImage("a cell of the run itself")
-        except (FaultyImage, OSError) as fault:
+        except FaultyImage as fault:
             found.faults.append((image, str(fault)))
             continue
         for row, box in zip(rows.index, rows["box"], strict=True):

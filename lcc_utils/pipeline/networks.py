@@ -19,8 +19,8 @@ FRESH = 1810
 def trained(run: Run, experiment: Experiment, pixels: PixelCache, shuffled: bool = False) -> Any:
     """Return the network of an experiment with its trained weights, in float32.
 
-    Where they are not in the run, it is trained from its seed, which gives the same weights, and
-    they are kept.
+    Where they are not in the run, or were changed, it is trained from its seed, which gives the
+    same weights, and they are kept.
 
     Parameters
     ----------
@@ -40,7 +40,9 @@ def trained(run: Run, experiment: Experiment, pixels: PixelCache, shuffled: bool
     if not path.exists():
         keep_weights(path, _fitted(run, experiment, pixels, shuffled))
     classifier = untrained(experiment)
-    load_weights(path, classifier)
+    if not load_weights(path, classifier):
+        keep_weights(path, _fitted(run, experiment, pixels, shuffled))
+        load_weights(path, classifier)
     return classifier
 
 

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import io
+import logging
+import os
+import zlib
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
 from lcc_utils.data.cache import write_atomic
+from lcc_utils.data.files import read_regular
+from lcc_utils.errors import DataError
 
 __all__ = ["keep_weights", "load_weights", "weights_path"]
+
+_LOG = logging.getLogger(__name__)
 
 
 def weights_path(folder: Path, key: str, shuffled: bool = False) -> Path:
@@ -26,7 +34,28 @@ def keep_weights(path: Path, classifier: Any) -> None:
     write_atomic(path, content.getvalue())
 
 
-def load_weights(path: Path, classifier: Any) -> None:
-    """Give a network of the same kind the weights that :func:`keep_weights` wrote."""
-    with np.load(path) as kept:
-        classifier.set_weights([kept[name] for name in kept.files])
+def load_weights(path: Path, classifier: Any) -> bool:
+    """Give a network the weights that :func:`keep_weights` wrote for one of the same kind.
+
+    Returns
+    -------
+    bool
+        Whether it has them: not where the file is missing, was changed (its checksums tell), or is
+        of another network, so that they have to be learned again.
+    """
+    try:
+        with np.load(io.BytesIO(read_regular(path)), allow_pickle=False) as kept:
+            classifier.set_weights([kept[name] for name in kept.files])
+    except (
+        DataError,
+        OSError,
+        ValueError,
+        AttributeError,
+        EOFError,
+        BadZipFile,
+        zlib.error,
+    ) as err:
+        if os.path.lexists(path):
+            _LOG.warning("The weights %s cannot be used (%s); they are learned again.", path, err)
+        return False
+    return True

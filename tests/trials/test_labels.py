@@ -132,7 +132,7 @@ def test_a_label_file_that_is_no_file_is_a_fault(tmp_path):
     (tmp_path / CSV).mkdir()
     faults = []
     assert read_labels(Tree(tmp_path, label_files=[tmp_path / CSV]), faults) is None
-    assert faults == [(str(tmp_path / CSV), "not a file that can be read as a table")]
+    assert faults == [(str(tmp_path / CSV), "a folder, not a file")]
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])

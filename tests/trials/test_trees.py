@@ -99,7 +99,7 @@ def test_what_is_no_image_by_its_name_is_named_by_every_command(tmp_path):
     for name in ("picture.gif", "no_suffix"):
         (root / "fold_0" / "all" / name).write_bytes(b"x")
     assert reasons(survey(root).junk) == dict.fromkeys(
-        ("picture.gif", "no_suffix"), "not BMP or PNG"
+        ("picture.gif", "no_suffix"), "not an image file"
     )
     listing = list_images([root])
     assert sorted(names(listing.files)) == [f"{ALL}.bmp", f"{HEM}.bmp"]
@@ -245,4 +245,4 @@ def test_check_says_how_many_of_what_are_left_out(tmp_path, capsys):
         (root / name).write_bytes(b"x")
     assert main(["data", "check", str(root)]) == 0
     said = capsys.readouterr().out
-    assert "Not cells: 1 system file, 2 not BMP or PNG" in said
+    assert "Not cells: 1 system file, 2 not an image file" in said
