@@ -13,10 +13,10 @@ from lcc_utils.data.images import PixelCache
 from lcc_utils.evaluation.attention import Regions, regions
 from lcc_utils.evaluation.result import Result
 from lcc_utils.pipeline.compute import Workers
-from lcc_utils.pipeline.config import MapSettings
 from lcc_utils.pipeline.measured import add_table, has_part
 from lcc_utils.pipeline.plan import Experiment
 from lcc_utils.pipeline.run import Run, finished
+from lcc_utils.pipeline.study_settings import MapSettings
 
 __all__ = ["STUDY", "Chosen", "choose", "explain", "opened"]
 

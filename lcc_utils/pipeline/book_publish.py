@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from lcc_utils.pipeline.book_pages import DECIDED, front_page, read_run, write_j
 from lcc_utils.pipeline.book_reporting import reporting_markdown, toc_files
 from lcc_utils.pipeline.gather import read_plan
 from lcc_utils.pipeline.measured import GROUPS, published_files
+from lcc_utils.pipeline.names import slug
 from lcc_utils.pipeline.store import EXPERIMENT_FILES, read_json, write_pack
 
 _RESULTS = ("run.json", "cells.csv", "experiments", "tables", "figures")
@@ -185,7 +185,7 @@ def _groups(run_dir: Path) -> dict[str, list[str]]:
         for place in places:
             if place.key not in seen and has_result(run_dir, place.key):
                 seen.add(place.key)
-                name = re.sub(r"[^a-z0-9]+", "-", f"{study} {place.variant}".lower()).strip("-")
+                name = slug(f"{study} {place.variant}") or "experiments"
                 groups.setdefault(name, []).append(place.key)
     return groups
 

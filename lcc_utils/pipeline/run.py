@@ -30,6 +30,7 @@ from lcc_utils.pipeline.gather import (
 )
 from lcc_utils.pipeline.learners import prepare, require_weights
 from lcc_utils.pipeline.measured import GROUPS, read_measured
+from lcc_utils.pipeline.names import checked_name, given_text
 from lcc_utils.pipeline.plan import Experiment, Plan, first_split, make_plan
 from lcc_utils.pipeline.store import (
     csv_text,
@@ -79,10 +80,13 @@ def open_run(
     DataError
         If files are faulty or the disk is full.
     """
+    named, data = given_text(run, "The parameter run"), given_text(data, "The parameter data")
+    if named:
+        checked_name(named, "The name of the run")
     config = load_config(profile, parse_overrides(overrides))
     cells = open_cells(config, data, progress)
     digest = cnmc.data_digest(cells)
-    name = run or f"{config.profile}-{short_digest([config.model_dump(mode='json'), digest])[:8]}"
+    name = named or f"{config.profile}-{short_digest([config.model_dump(mode='json'), digest])[:8]}"
     return Run(name, config, cells, digest, parse_overrides(overrides))
 
 
