@@ -6,7 +6,7 @@ import os
 import uuid
 from pathlib import Path
 
-from lcc_utils.errors import DataError
+from lcc_utils.errors import DataError, RequestError
 
 __all__ = ["cache_dir", "write_atomic"]
 
@@ -15,9 +15,19 @@ def cache_dir() -> Path:
     """Return the package's cache directory: ``$LCC_CACHE``, or ``~/.cache/lcc``.
 
     The directory is not created here; :func:`write_atomic` does so when something is kept.
+
+    Raises
+    ------
+    RequestError
+        If the variable is not set and the user has no home directory.
     """
     chosen = os.environ.get("LCC_CACHE")
-    return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "lcc"
+    try:
+        return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "lcc"
+    except RuntimeError as error:
+        raise RequestError(
+            f"There is no place for computed files ({error}); set LCC_CACHE to a folder."
+        ) from error
 
 
 def write_atomic(path: str | os.PathLike[str], content: bytes | str) -> Path:

@@ -17,7 +17,8 @@ from lcc_utils.nn.backbones import backbone
 # Upper limits are far above what any experiment uses; a slip of the keyboard is refused by them.
 Positive = Annotated[int, Field(gt=0, le=1_000_000)]
 Side = Annotated[int, Field(gt=0, le=10_000)]
-Batch = Annotated[int, Field(gt=0, le=100_000)]
+MOST_BATCH = 100_000
+Batch = Annotated[int, Field(gt=0, le=MOST_BATCH)]
 Weight = Annotated[float, Field(ge=0)]
 
 

@@ -83,10 +83,13 @@ def explain(run: Run, progress: bool = True) -> None:
 
     deadline = Workers.from_environment().deadline
     waiting = [own for own in parts(chosen) if not has_part(run.folder, STUDY, own[0])]
-    for name, work in tqdm(waiting, desc="maps", disable=not (progress and waiting)):
-        if time.time() >= deadline:
-            return
-        add_table(run.folder, STUDY, name, work())
+    if not waiting:
+        return
+    with run.working():
+        for name, work in tqdm(waiting, desc="maps", disable=not (progress and waiting)):
+            if time.time() >= deadline:
+                return
+            add_table(run.folder, STUDY, name, work())
 
 
 def opened(run: Run) -> Chosen | None:

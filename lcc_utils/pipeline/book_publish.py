@@ -12,7 +12,6 @@ import yaml
 
 from lcc_utils.data.cache import write_atomic
 from lcc_utils.errors import DataError, RequestError
-from lcc_utils.pipeline.attempt import has_result
 from lcc_utils.pipeline.book_notebooks import (
     executed,
     failures,
@@ -177,13 +176,13 @@ def _copy_results(run_dir: Path, new: Path, machine: dict[str, str]) -> None:
 
 
 def _groups(run_dir: Path) -> dict[str, list[str]]:
-    """Keys of the finished experiments by study and variant, each where it comes first."""
+    """Keys of the experiments that are there by study and variant, each where it comes first."""
     planned, _ = read_plan(read_json(run_dir / "run.json"))
     groups: dict[str, list[str]] = {}
     seen: set[str] = set()
     for study, places in planned.items():
         for place in places:
-            if place.key not in seen and has_result(run_dir, place.key):
+            if place.key not in seen and (run_dir / "experiments" / place.key).is_dir():
                 seen.add(place.key)
                 name = slug(f"{study} {place.variant}") or "experiments"
                 groups.setdefault(name, []).append(place.key)

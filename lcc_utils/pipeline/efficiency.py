@@ -91,10 +91,13 @@ def measure(run: Run, progress: bool = True) -> None:
         return
     deadline = Workers.from_environment().deadline
     waiting = [own for own in _parts(run, study.costs) if not has_part(run.folder, GROUP, own[0])]
-    for name, work in tqdm(waiting, desc="costs", disable=not (progress and waiting)):
-        if time.time() >= deadline:
-            return
-        add_table(run.folder, GROUP, name, work())
+    if not waiting:
+        return
+    with run.working():
+        for name, work in tqdm(waiting, desc="costs", disable=not (progress and waiting)):
+            if time.time() >= deadline:
+                return
+            add_table(run.folder, GROUP, name, work())
 
 
 def networks(config: RunConfig, costs: CostSettings) -> list[Network]:

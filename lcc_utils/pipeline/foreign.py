@@ -83,15 +83,16 @@ def compare(run: Run, progress: bool = True) -> None:
     late = time.time() >= Workers.from_environment().deadline
     if not networks_of(run) or late or (_is_whole(run) and all(_have(run, *parts))):
         return
-    found = list(judges(run))
-    _score_familiar(run, found)
-    if OTHER_PHASES in sets:
-        there = read_foreign(run.cells.attrs["root"], run.cells)
-        _score_set(run, found, OTHER_PHASES, there, progress=progress)
-    if DRAWN in sets:
-        drawn = list(draw_shapes(_DRAWN_OF_A_KIND))
-        shapes = ForeignSet(_drawn_table([kind for kind, _ in drawn]), "drawn")
-        _score_set(run, found, DRAWN, shapes, [image for _, image in drawn], progress=progress)
+    with run.working():
+        found = list(judges(run))
+        _score_familiar(run, found)
+        if OTHER_PHASES in sets:
+            there = read_foreign(run.cells.attrs["root"], run.cells)
+            _score_set(run, found, OTHER_PHASES, there, progress=progress)
+        if DRAWN in sets:
+            drawn = list(draw_shapes(_DRAWN_OF_A_KIND))
+            shapes = ForeignSet(_drawn_table([kind for kind, _ in drawn]), "drawn")
+            _score_set(run, found, DRAWN, shapes, [image for _, image in drawn], progress=progress)
 
 
 def add_foreign(
@@ -139,10 +140,11 @@ def add_foreign(
         )
     _check_free(run, name)
     found = read_foreign(place, run.cells)
-    networks = list(judges(run))
-    if not (_is_whole(run) and has_part(run.folder, STUDY, FAMILIAR)):
-        _score_familiar(run, networks)
-    return _score_set(run, networks, name, found, scale=scale, most=most, progress=progress)
+    with run.working():
+        networks = list(judges(run))
+        if not (_is_whole(run) and has_part(run.folder, STUDY, FAMILIAR)):
+            _score_familiar(run, networks)
+        return _score_set(run, networks, name, found, scale=scale, most=most, progress=progress)
 
 
 def _check_free(run: Run, name: str) -> None:

@@ -14,6 +14,7 @@ from lcc_utils.data.partitions import Split
 from lcc_utils.data.splits import kfold_splits, leakage_guard
 from lcc_utils.errors import RequestError
 from lcc_utils.evaluation.novelty import energy, fit_novelty
+from lcc_utils.nn.keras_settings import check_keras
 from lcc_utils.nn.settings import ExperimentSettings
 from lcc_utils.pipeline import provenance
 from lcc_utils.pipeline.cells import open_cells
@@ -69,6 +70,9 @@ def make_model(
     DataError
         If training or writing fails; nothing is left.
     """
+    check_keras()
+    if not 0 <= seed < 2**32:
+        raise RequestError(f"--seed {seed} must be between 0 and {2**32 - 1}.")
     if folder.exists():
         raise RequestError(f"{folder} exists; name another folder with --out, or remove it first.")
     config, settings, variant, runs, table = _planned(run, variant)

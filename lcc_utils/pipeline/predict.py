@@ -17,6 +17,8 @@ from lcc_utils.data.layouts import is_cell_name
 from lcc_utils.data.photographs import Listing, list_images, prepared, read_cell
 from lcc_utils.errors import DataError, RequestError
 from lcc_utils.evaluation.novelty import energy
+from lcc_utils.nn.keras_settings import check_keras
+from lcc_utils.nn.settings import MOST_BATCH
 from lcc_utils.pipeline.model_files import LoadedModel, load_model_dir
 from lcc_utils.pipeline.prediction_gallery import gallery
 from lcc_utils.report.prediction_page import page
@@ -85,8 +87,11 @@ def predict(
     DataError
         If the model directory is damaged or refused, or a file cannot be written.
     """
-    if batch < 1 or maps < 0:
-        raise RequestError(f"--batch {batch} must be 1 or more, and --maps {maps} 0 or more.")
+    check_keras()
+    if not 1 <= batch <= MOST_BATCH or maps < 0:
+        raise RequestError(
+            f"--batch {batch} must be between 1 and {MOST_BATCH:,}, and --maps {maps} 0 or more."
+        )
     listing = list_images(places)
     if not listing.files:
         first = "; ".join(f"{path}: {reason}" for path, reason in listing.faults[:3])

@@ -77,7 +77,8 @@ def score_shifted(run: Run, progress: bool = True) -> None:
 
     deadline, work = Workers.from_environment().deadline, Work(found)
     total = sum(len(found.cells_of(experiment)) for experiment in waiting.values())
-    with tqdm(total=total, desc="shifts", unit="cell", disable=not progress) as bar:
+    shown = tqdm(total=total, desc="shifts", unit="cell", disable=not progress)
+    with run.working(), shown as bar:
         for name, experiment in waiting.items():
             if time.time() >= deadline:
                 return
