@@ -139,6 +139,7 @@ def _run(args: argparse.Namespace) -> int:
 
 def _complete(run: Any, args: argparse.Namespace, overrides: dict[str, Any], workers: Any) -> int:
     """Compute what a run lacks, and execute its chapters or those that are asked for."""
+    from lcc_utils.pipeline.book_pages import unfinished
     from lcc_utils.pipeline.notebooks import chapters, execute
 
     # TensorFlow takes many networks that are traced once for one that is traced again and again.
@@ -162,7 +163,8 @@ def _complete(run: Any, args: argparse.Namespace, overrides: dict[str, Any], wor
         print(f"lcc: {place}: {own.reason}", file=sys.stderr)
     if missing:
         print(f"{len(missing)} experiments are missing; the pages say which. --resume adds them.")
-    print(f"{'Failed in part' if failed else 'Done'}: {run.folder}\nNext: lcc book {run.name}")
+    print(f"{'Failed in part' if failed else 'Done'}: {run.folder}")
+    print(f"Next: lcc book {run.name}" if run.finished else unfinished(run.folder))
     return 1 if failed else 0
 
 

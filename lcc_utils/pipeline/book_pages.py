@@ -9,6 +9,7 @@ from pathlib import Path
 from lcc_utils.errors import DataError, RequestError
 from lcc_utils.pipeline.begin import REPOSITORY
 from lcc_utils.pipeline.config import PROFILES
+from lcc_utils.pipeline.store import read_json
 
 EDITION_KEYS = (
     "schema", "run", "profile", "backend", "dataset", "versions", "git", "hardware",
@@ -74,14 +75,15 @@ def read_run(run_dir: str | Path) -> dict:
         raise DataError(f"{path} is not readable as JSON ({error}). Run it again.") from error
     missing = [key for key in EDITION_KEYS if key not in run]
     if missing == ["seconds"] and run["finished"] is None:
-        raise RequestError(unfinished(Path(run_dir), run))
+        raise RequestError(unfinished(Path(run_dir)))
     if missing:
         raise DataError(f"{path} lacks {', '.join(missing)}. Run it again with --resume.")
     return run
 
 
-def unfinished(run_dir: Path, run: dict) -> str:
+def unfinished(run_dir: Path) -> str:
     """Say which chapters of a run have not been executed, and with which command they are."""
+    run = read_json(run_dir / "run.json")
     there = {path.stem for path in (run_dir / "notebooks").glob("*.ipynb")}
     chapters = sorted(path.stem for path in (REPOSITORY / "notebooks").glob("[0-9][0-9]_*.py"))
     missing = [name for name in chapters if name not in there]
