@@ -14,13 +14,13 @@ from pathlib import Path
 from lcc_utils.data.cache import cache_dir, write_atomic
 from lcc_utils.errors import LccError
 
-__all__ = ["explained", "kept_report", "reason_of"]
+__all__ = ["explained", "reason_of"]
 
 _SHOWN = 300
 
 
 def explained(error: BaseException, run: Path | None = None) -> str:
-    """Keep a report of an unforeseen error and return one paragraph about it.
+    """Return one paragraph about an error; keep a report of it unless its kind is expected.
 
     Parameters
     ----------
@@ -29,7 +29,10 @@ def explained(error: BaseException, run: Path | None = None) -> str:
     run
         The directory of the run that is worked on, if one is known.
     """
-    return f"{reason_of(error)} {kept_report(error, run)}"
+    reason = reason_of(error)
+    if isinstance(error, LccError):
+        return reason
+    return f"{reason.rstrip('.')}. {_kept_report(error, run)}"
 
 
 def reason_of(error: BaseException) -> str:
@@ -49,7 +52,7 @@ def reason_of(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0][:_SHOWN] if lines else 'no message'}"
 
 
-def kept_report(error: BaseException, run: Path | None = None) -> str:
+def _kept_report(error: BaseException, run: Path | None = None) -> str:
     """Write the traceback of an error into a file, and return a sentence that names it.
 
     The file goes into ``logs/`` of the run if there is one, else into the cache directory or a

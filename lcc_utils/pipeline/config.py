@@ -114,12 +114,16 @@ def parse_overrides(overrides: str | dict[str, Any] | None) -> dict[str, Any]:
 
 
 def _profile_path(profile: str) -> Path:
-    given = Path(profile)
-    path = given if given.suffix in (".yml", ".yaml") else PROFILES / f"{profile}.yml"
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in PROFILES.glob("*.yml")))
+    known = {path.stem: path for path in sorted(PROFILES.glob("*.yml"))}
+    path = known.get(profile, Path(profile))
+    try:
+        found = path.suffix in (".yml", ".yaml") and path.is_file()
+    except OSError:  # such as a name that is too long
+        found = False
+    if not found:
         raise RequestError(
-            f"There is no profile {profile!r}; the profiles are {known}, or name a YAML file."
+            f"There is no profile {_cut(repr(profile))}; the profiles are {', '.join(known)}, or "
+            "name a YAML file."
         )
     return path
 

@@ -50,7 +50,10 @@ LOOKED_INTO = ("attention", "robustness")
 def runs_dir() -> Path:
     """Return where runs are kept: ``$LCC_RUNS``, or ``runs/`` of the checkout."""
     chosen = os.environ.get("LCC_RUNS")
-    return Path(chosen).expanduser() if chosen else REPOSITORY / "runs"
+    try:
+        return Path(chosen).expanduser() if chosen else REPOSITORY / "runs"
+    except RuntimeError as error:
+        raise RequestError(f"LCC_RUNS is {chosen!r} ({error}); set it to a folder.") from error
 
 
 def open_run(

@@ -168,6 +168,25 @@ def test_what_a_command_begins_is_not_blocked_by_it(run):
     assert json.loads(lock_path(run.folder, "run").read_text())["pid"] == os.getpid()
 
 
+def test_two_books_and_two_publications_do_not_mix(run, monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr("lcc_utils.pipeline.run.REPOSITORY", tmp_path)
+    run.finish()
+    for command, folder, work in (
+        ("book", run.folder, "book"),
+        ("publish", tmp_path / "results", "publish"),
+        ("publish", run.folder, "run"),
+    ):
+        code = HOLD.replace('"run"', repr(work))
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, str(folder)], stdin=subprocess.PIPE, text=True,
+            stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        assert process.stdout.readline() == "held\n"
+        assert cli.main([command, run.name]) == 1
+        assert f"by another process (process {process.pid} on " in capsys.readouterr().err
+        process.communicate("")
+
+
 def test_works_of_different_kinds_do_not_wait_for_each_other(run, other):
     with alone(run.folder, "book", "made into a book"):
         pass

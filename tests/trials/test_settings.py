@@ -176,6 +176,14 @@ def test_a_profile_that_is_no_short_text_is_refused(tmp_path):
     assert load_config(str(marked)).profile == "marked"
 
 
+@pytest.mark.parametrize(
+    "profile", ["", "../params/demo", "/", "x" * 300, f"{'x' * 300}.yml", ".yml", "\x00.yml", 2024]
+)
+def test_a_name_that_is_no_profile_is_said_so(profile):
+    with pytest.raises(RequestError, match=r"There is no profile .*; the profiles are cpu, demo"):
+        load_config(profile)
+
+
 def test_values_of_p_are_read_as_those_of_a_profile():
     given_texts = ["training.batch=016", "training.learning_rate=1e-4", "model.backbone=no"]
     values = {"training.batch": 16, "training.learning_rate": 1e-4, "model.backbone": "no"}
