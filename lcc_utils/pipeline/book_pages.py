@@ -99,7 +99,7 @@ def unfinished(run_dir: Path) -> str:
 def _command(run: dict) -> str:
     """Return the command that goes on with a run, as far as the run tells it."""
     profile, known = str(run["profile"]), (PROFILES / f"{run['profile']}.yml").is_file()
-    words = ["lcc", "run", profile if known else f"{profile}.yml", "--run", str(run["run"])]
+    words = ["lcc", "run", profile if known else f"PATH/{profile}.yml", "--run", str(run["run"])]
     if run["dataset"]["name"] != "synthetic":
         words += ["--data", "PATH"]
     for name, value in run.get("overrides", {}).items():
