@@ -139,7 +139,7 @@ def _run(args: argparse.Namespace) -> int:
 
 def _complete(run: Any, args: argparse.Namespace, overrides: dict[str, Any], workers: Any) -> int:
     """Compute what a run lacks, and execute its chapters or those that are asked for."""
-    from lcc_utils.pipeline.book_pages import unfinished
+    from lcc_utils.pipeline.completeness import unfinished
     from lcc_utils.pipeline.notebooks import chapters, execute
 
     # TensorFlow takes many networks that are traced once for one that is traced again and again.
@@ -271,13 +271,13 @@ def _claims(args: argparse.Namespace) -> int:
 def _built(folder: Path) -> tuple[Path, list[str]]:
     """Stage, build and check a run's book; return its pages and what is wrong with them."""
     from lcc_utils.pipeline.book import build, check, stage
-    from lcc_utils.pipeline.book_pages import read_run
     from lcc_utils.pipeline.book_reporting import card_markdown
+    from lcc_utils.pipeline.completeness import need_chapters
     from lcc_utils.pipeline.front import claims_markdown
     from lcc_utils.pipeline.lock import alone
     from lcc_utils.pipeline.run import REPOSITORY
 
-    read_run(folder)  # refuses a run that is not complete, before any work
+    need_chapters(folder)  # before any work
     with alone(folder, "book", "made into a book"):
         claims, card = claims_markdown(folder), card_markdown(folder)
         book = stage(folder, REPOSITORY / "book", folder / "book", claims=claims, card=card)

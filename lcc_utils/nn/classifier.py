@@ -18,7 +18,7 @@ from lcc_utils.errors import RequestError
 from lcc_utils.nn.backbones import Backbone, backbone
 from lcc_utils.nn.blocks import SqueezeExcite
 from lcc_utils.nn.fused import with_fused_layers
-from lcc_utils.nn.keras_settings import keras_home
+from lcc_utils.nn.keras_file import keras_home
 
 CLASSES = ("HEM", "ALL")
 SCRATCH_MOMENTUM = 0.9

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-import shlex
 from pathlib import Path
 
 from lcc_utils.errors import DataError, RequestError
-from lcc_utils.pipeline.begin import REPOSITORY
-from lcc_utils.pipeline.config import PROFILES
-from lcc_utils.pipeline.store import read_json
 
 EDITION_KEYS = (
     "schema", "run", "profile", "backend", "dataset", "versions", "git", "hardware",
@@ -60,7 +56,7 @@ def read_run(run_dir: str | Path) -> dict:
     Raises
     ------
     RequestError
-        When the folder or its ``run.json`` does not exist, or the run has not finished.
+        When the folder or its ``run.json`` does not exist.
     DataError
         When the file is not JSON or lacks a key that an edition shows.
     """
@@ -74,37 +70,9 @@ def read_run(run_dir: str | Path) -> dict:
     except ValueError as error:
         raise DataError(f"{path} is not readable as JSON ({error}). Run it again.") from error
     missing = [key for key in EDITION_KEYS if key not in run]
-    if missing == ["seconds"] and run["finished"] is None:
-        raise RequestError(unfinished(Path(run_dir)))
     if missing:
         raise DataError(f"{path} lacks {', '.join(missing)}. Run it again with --resume.")
     return run
-
-
-def unfinished(run_dir: Path) -> str:
-    """Say which chapters of a run have not been executed, and with which command they are."""
-    run = read_json(run_dir / "run.json")
-    there = {path.stem for path in (run_dir / "notebooks").glob("*.ipynb")}
-    chapters = sorted(path.stem for path in (REPOSITORY / "notebooks").glob("[0-9][0-9]_*.py"))
-    missing = [name for name in chapters if name not in there]
-    if len(missing) > 2 and missing == chapters[chapters.index(missing[0]) :][: len(missing)]:
-        what = f"chapters {missing[0]} to {missing[-1]} have not run"
-    elif missing:
-        what = f"chapter {', '.join(missing)} {'has' if len(missing) == 1 else 'have'} not run"
-    else:
-        what = "it was stopped before its end"
-    return f"{run_dir} is not complete: {what}. Complete it with: {_command(run)}"
-
-
-def _command(run: dict) -> str:
-    """Return the command that goes on with a run, as far as the run tells it."""
-    profile, known = str(run["profile"]), (PROFILES / f"{run['profile']}.yml").is_file()
-    words = ["lcc", "run", profile if known else f"PATH/{profile}.yml", "--run", str(run["run"])]
-    if run["dataset"]["name"] != "synthetic":
-        words += ["--data", "PATH"]
-    for name, value in run.get("overrides", {}).items():
-        words += ["-p", f"{name}={json.dumps(value)}"]
-    return shlex.join([*words, "--resume"])
 
 
 def edition(run: dict) -> dict:

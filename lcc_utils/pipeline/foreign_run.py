@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lcc_utils.data.cnmc import data_digest
 from lcc_utils.errors import RequestError
-from lcc_utils.nn.keras_settings import check_keras
+from lcc_utils.nn.keras_file import check_keras
 from lcc_utils.pipeline.cells import open_cells
 from lcc_utils.pipeline.config import RunConfig
 from lcc_utils.pipeline.foreign_networks import STUDY

@@ -14,7 +14,7 @@ from lcc_utils.data.partitions import Split
 from lcc_utils.data.splits import kfold_splits, leakage_guard
 from lcc_utils.errors import RequestError
 from lcc_utils.evaluation.novelty import energy, fit_novelty
-from lcc_utils.nn.keras_settings import check_keras
+from lcc_utils.nn.keras_file import check_keras
 from lcc_utils.nn.settings import ExperimentSettings
 from lcc_utils.pipeline import provenance
 from lcc_utils.pipeline.cells import open_cells

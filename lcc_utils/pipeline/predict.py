@@ -17,7 +17,7 @@ from lcc_utils.data.layouts import is_cell_name
 from lcc_utils.data.photographs import Listing, list_images, prepared, read_cell
 from lcc_utils.errors import DataError, RequestError
 from lcc_utils.evaluation.novelty import energy
-from lcc_utils.nn.keras_settings import check_keras
+from lcc_utils.nn.keras_file import check_keras
 from lcc_utils.nn.settings import MOST_BATCH
 from lcc_utils.pipeline.model_files import LoadedModel, load_model_dir
 from lcc_utils.pipeline.prediction_gallery import gallery

@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from lcc_utils.nn.keras_settings import backend_name
+from lcc_utils.nn.keras_file import backend_name
 
 PACKAGES = (
     "lcc-utils", "keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "numpy", "pandas",

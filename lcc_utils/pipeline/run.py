@@ -16,7 +16,7 @@ from lcc_utils.data import cnmc
 from lcc_utils.data.cache import write_atomic
 from lcc_utils.errors import RequestError
 from lcc_utils.evaluation.result import Result, Results
-from lcc_utils.nn.keras_settings import check_keras
+from lcc_utils.nn.keras_file import check_keras
 from lcc_utils.pipeline import provenance
 from lcc_utils.pipeline.attempt import has_result
 from lcc_utils.pipeline.begin import REPOSITORY, begin

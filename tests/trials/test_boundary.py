@@ -13,10 +13,9 @@ import pytest
 from lcc_utils import cli
 from lcc_utils.data.cache import cache_dir
 from lcc_utils.errors import DataError, RequestError
-from lcc_utils.nn import keras_settings
-from lcc_utils.nn.keras_settings import backend_name, check_keras, keras_home
+from lcc_utils.nn import keras_file
+from lcc_utils.nn.keras_file import backend_name, check_keras, keras_home
 from lcc_utils.pipeline import boundary, executors, provenance
-from lcc_utils.pipeline.executors import Place
 
 
 class Unspeakable(Exception):
@@ -110,11 +109,15 @@ def test_without_a_run_the_report_goes_into_the_cache_and_else_into_a_temporary_
     assert str(folder / "logs") in said
 
 
-def test_a_worker_that_does_not_find_its_cells_gives_a_reason(folder, tmp_path):
-    place = Place(tmp_path / "gone.pkl", folder)
+def test_a_worker_that_fails_around_its_experiment_gives_a_reason(folder, monkeypatch):
+    def gone(*_):
+        raise FileNotFoundError(2, "No such file or directory", "/x/gone")
+
+    monkeypatch.setattr(executors, "_cells", gone)
+    place = SimpleNamespace(cells=None, digest="", folder=folder)
     key, reason = executors._remote(SimpleNamespace(key="k"), place)
     assert key == "k"
-    assert reason.startswith(f"{place.cells}: No such file or directory.")
+    assert reason.startswith("/x/gone: No such file or directory.")
     [log] = (folder / "logs").iterdir()
     assert str(log) in reason
 
@@ -171,7 +174,7 @@ def keras_json(tmp_path, monkeypatch) -> Path:
     for name in ("KERAS_BACKEND", "KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"):
         monkeypatch.setenv(name, "")
     monkeypatch.setattr(
-        keras_settings.importlib.util, "find_spec", lambda name: None if name == "torch" else name
+        keras_file.importlib.util, "find_spec", lambda name: None if name == "torch" else name
     )
     return tmp_path / "keras.json"
 
@@ -186,7 +189,9 @@ def keras_json(tmp_path, monkeypatch) -> Path:
         ('{"backend": "theano"}', "backend in .*keras.json is 'theano'"),
         ('{"backend": ["jax"]}', "backend in .*keras.json is"),
         ('{"backend": "torch"}', "is 'torch' and torch is not installed here"),
-        ('{"floatx": "float64"}', "keras.json sets floatx to 'float64'"),
+        ('{"floatx": "float8"}', "keras.json sets floatx to 'float8'"),
+        ('{"floatx": []}', "keras.json sets floatx to"),
+        ('{"image_data_format": "odd"}', "keras.json sets image_data_format to 'odd'"),
         ('{"epsilon": 1}', "keras.json sets epsilon to 1"),
         ('{"epsilon": "a"}', "keras.json sets epsilon to 'a'"),
     ],

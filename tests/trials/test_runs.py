@@ -21,7 +21,7 @@ from lcc_utils.data.cnmc import data_digest
 from lcc_utils.errors import DataError, RequestError
 from lcc_utils.pipeline import attempt, notebooks
 from lcc_utils.pipeline.attempt import has_result
-from lcc_utils.pipeline.book_pages import read_run
+from lcc_utils.pipeline.completeness import need_chapters
 from lcc_utils.pipeline.config import load_config
 from lcc_utils.pipeline.foreign import _check_free
 from lcc_utils.pipeline.lock import alone, lock_path
@@ -214,7 +214,7 @@ def test_a_book_of_a_part_is_refused_with_the_command_that_completes_it(run, cap
     assert said in error
     assert f"lcc run demo --run {run.name} -p studies.monte_carlo.seeds=2 --resume" in error
     with pytest.raises(RequestError, match=said):
-        read_run(run.folder)
+        need_chapters(run.folder)
     assert not (run.folder / "book").exists()
 
 
@@ -232,7 +232,8 @@ def test_a_run_is_finished_once_every_chapter_has_run_in_whatever_parts(run, mon
     args.only = "05,06,07,08,09,10"
     cli._complete(run, args, {}, None)
     assert run.finished
-    assert read_run(run.folder)["seconds"] == 0
+    need_chapters(run.folder)
+    assert read_json(run.folder / "run.json")["seconds"] == 0
 
 
 # --- whole or not at all ---
@@ -366,7 +367,7 @@ def remote(experiment, place):
 
 executors._remote = remote
 one, two = SimpleNamespace(key="a"), SimpleNamespace(key="b")
-place = executors.Place(Path(), Path(sys.argv[1]))
+place = SimpleNamespace(folder=Path(sys.argv[1]))
 executors.in_processes([one, two], place, 2, float("inf"), print)
 """
 

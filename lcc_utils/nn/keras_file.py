@@ -13,8 +13,11 @@ from lcc_utils.errors import RequestError
 __all__ = ["backend_name", "check_keras", "keras_home"]
 
 _TRAIN = ("tensorflow", "jax", "torch")
-# What results are defined for; the file of Keras can change both.
-_DEFAULTS = {"floatx": "float32", "epsilon": 1e-7}
+# What Keras takes from its file beside the backend. It raises at import where it finds another.
+_TAKEN = {
+    "floatx": ("float16", "float32", "float64"),
+    "image_data_format": ("channels_last", "channels_first"),
+}
 _LIMITS = ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH")
 
 
@@ -38,22 +41,21 @@ def backend_name() -> str:
 
 
 def check_keras() -> None:
-    """Refuse settings of Keras under which it does not load, or gives other results.
+    """Refuse settings of Keras under which it does not load, or trains otherwise.
 
     Raises
     ------
     RequestError
-        If ``keras.json`` is damaged or sets another precision, the backend is not known or not
-        installed, or a variable cuts trainings short; which file or variable.
+        If ``keras.json`` is damaged or holds a value that Keras refuses, the backend is not known
+        or not installed, or a variable cuts trainings short; which file or variable.
     """
     path = _file()
     found = _of_file(path)
-    for name, value in _DEFAULTS.items():
-        if found.get(name, value) != value:
-            raise RequestError(
-                f"{path} sets {name} to {found[name]!r}, with which results would be others; set "
-                f"it to {value!r}, or name another folder with KERAS_HOME."
-            )
+    for name, taken in _TAKEN.items():
+        if found.get(name, taken[0]) not in taken:
+            raise RequestError(f"{path} sets {name} to {found[name]!r}; use {' or '.join(taken)}.")
+    if not isinstance(found.get("epsilon", 1e-7), float):
+        raise RequestError(f"{path} sets epsilon to {found['epsilon']!r}; use a number like 1e-7.")
     if limits := [name for name in _LIMITS if os.environ.get(name)]:
         raise RequestError(f"{limits[0]} is set and would cut trainings short; unset it.")
     _check_backend(path)
