@@ -219,12 +219,14 @@ def _book(args: argparse.Namespace) -> int:
 def _publish(args: argparse.Namespace) -> int:
     from lcc_utils.pipeline.book_publish import publish, publishable
     from lcc_utils.pipeline.book_reporting import card_markdown
+    from lcc_utils.pipeline.completeness import need_chapters
     from lcc_utils.pipeline.front import claims_markdown
     from lcc_utils.pipeline.lock import alone
     from lcc_utils.pipeline.run import REPOSITORY
     from lcc_utils.pipeline.verify import verify
 
     folder, target = _folder(args.run), REPOSITORY / "results"
+    need_chapters(folder)  # before any work
     with alone(target, "publish", "replaced"), alone(folder, "run", "computed"):
         publishable(folder, REPOSITORY)
         problems = verify(folder).problems or _built(folder)[1]

@@ -82,6 +82,8 @@ def _file() -> Path:
 
 def _of_file(path: Path) -> dict[str, Any]:
     """Return what ``keras.json`` sets; nothing where it is not there, or about to be written."""
+    if path.exists() and not path.is_file():
+        raise RequestError(f"{path} is no file; {_REMEDY}.")
     try:
         text = path.read_text(encoding="utf-8") if path.exists() else ""
         found = json.loads(text) if text else {}

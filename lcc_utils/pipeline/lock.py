@@ -51,20 +51,28 @@ def alone(folder: Path, work: str, doing: str) -> Iterator[None]:
         If another process holds it: which, on what machine, and since when.
     """
     path = lock_path(folder, work)
-    held = [name for name in os.environ.get(_HELD, "").split(os.pathsep) if name]
+    held = _held()
     if fcntl is None or str(path) in held:
         yield
         return
     file = _opened(path)
     try:
         _lock(file, folder, doing)
-        os.environ[_HELD] = os.pathsep.join([*held, str(path)])
+        os.environ[_HELD] = json.dumps([*held, str(path)])
         try:
             yield
         finally:
-            os.environ[_HELD] = os.pathsep.join(held)
+            os.environ[_HELD] = json.dumps(held)
     finally:
         os.close(file)
+
+
+def _held() -> list[str]:
+    try:
+        found = json.loads(os.environ.get(_HELD) or "[]")
+    except ValueError:
+        return []
+    return found if isinstance(found, list) else []
 
 
 def _opened(path: Path) -> int:

@@ -10,7 +10,7 @@ from lcc_utils.errors import RequestError
 
 __all__ = ["MOST_CHARACTERS", "MOST_DEPTH", "MOST_VALUES", "check_plain", "read_json_object"]
 
-# Far beyond any profile: the largest here has 10,000 characters and 1,500 values, 7 deep.
+# Far beyond any profile: the largest here has 10,300 characters and 550 values, 7 deep.
 MOST_CHARACTERS = 2**18
 MOST_VALUES = 50_000
 MOST_DEPTH = 32

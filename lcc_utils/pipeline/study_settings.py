@@ -25,7 +25,7 @@ __all__ = [
 ]  # fmt: skip
 
 # More experiments than a run has ever had, by far; its plan is a list of this length.
-MOST_EXPERIMENTS = 100_000
+MOST_EXPERIMENTS = 20_000
 _LONGEST_TITLE = 100
 
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -41,7 +41,7 @@ class DatasetSettings(Settings):
 
     source: Literal["synthetic", "c-nmc-2019"]
     phases: tuple[Literal["train", "prelim"], ...] = Field(("train",), min_length=1)
-    cells: Positive = Field(1200, description="synthetic cells to draw")
+    cells: int = Field(1200, gt=0, le=100_000, description="synthetic cells to draw")
     seed: Seed = Field(2019, description="seed of the synthetic cells")
 
 
@@ -100,7 +100,9 @@ class ShiftSettings(Settings):
 class CostSettings(Settings):
     """Time, memory and size of the networks of a study and of others."""
 
-    sides: tuple[Side, ...] = Field(description="image sides of the study's networks, px")
+    sides: tuple[Side, ...] = Field(
+        max_length=100, description="image sides of the study's networks, px"
+    )
     also: dict[str, tuple[Side, ...]] = Field(
         {}, description="further networks, or further sides of a backbone: its name to sides"
     )

@@ -53,12 +53,12 @@ CELLS.attrs = {"dataset": "synthetic", "label": "synthetic cells (48 cells)", "r
 @pytest.fixture
 def places(monkeypatch, tmp_path) -> Path:
     """The folder of runs; the cache and what holds locks are of the test alone."""
-    monkeypatch.setenv("LCC_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("LCC_RUNS", str(tmp_path / "a:b" / "runs"))
     monkeypatch.setenv("LCC_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("LCC_LOCKS", "")
     for name in ("LCC_JOBS", "LCC_DASK", "LCC_DEADLINE"):
         monkeypatch.setenv(name, "")
-    return tmp_path / "runs"
+    return tmp_path / "a:b" / "runs"
 
 
 def opened(name: str = "plain") -> Run:
@@ -164,7 +164,7 @@ def test_what_a_command_begins_is_not_blocked_by_it(run):
             env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False,
         )  # fmt: skip
         assert (done.returncode, done.stdout) == (0, "held\n"), done.stderr
-    assert os.environ["LCC_LOCKS"] == ""
+    assert os.environ["LCC_LOCKS"] == "[]"
     assert json.loads(lock_path(run.folder, "run").read_text())["pid"] == os.getpid()
 
 
@@ -209,6 +209,8 @@ def test_a_book_of_a_part_is_refused_with_the_command_that_completes_it(run, cap
         path = run.folder / "notebooks" / f"{name}.ipynb"
         path.parent.mkdir(exist_ok=True)
         path.write_text("{}")
+    assert cli.main(["publish", run.name]) == 2
+    assert said in capsys.readouterr().err
     assert cli.main(["book", run.name]) == 2
     error = capsys.readouterr().err
     assert said in error
