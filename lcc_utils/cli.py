@@ -15,23 +15,37 @@ from lcc_utils.cli_models import add_commands
 from lcc_utils.cli_output import json_text, prepare_streams
 from lcc_utils.data.paths import user_path, writable_folder
 from lcc_utils.errors import LccError, RequestError
+from lcc_utils.pipeline.home import some_home
+
+# The run that the command works on, once it is known; its logs take reports of errors.
+_RUN: list[Path] = []
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; return 0 done, 1 the work failed, 2 the request was wrong."""
     prepare_streams()
     args = _parser().parse_args(arguments)
-    try:
-        return args.command(args)
-    except LccError as error:
-        print(f"lcc: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("lcc: stopped; what is finished is kept. Go on with --resume.", file=sys.stderr)
-        return 1
-    except MemoryError:
-        print("lcc: out of memory; lower training.batch or pixels.size.", file=sys.stderr)
-        return 1
+    _RUN.clear()
+    with some_home() as notice:
+        if notice:
+            print(f"lcc: {notice}", file=sys.stderr)
+        try:
+            return args.command(args)
+        except LccError as error:
+            print(f"lcc: {error}", file=sys.stderr)
+            return error.exit_code
+        except KeyboardInterrupt:
+            print("lcc: stopped; what is finished is kept. Go on with --resume.", file=sys.stderr)
+            return 1
+        except Exception as error:  # the last resort: expected kinds have their own sentences
+            print(f"lcc: {_unforeseen(error)}", file=sys.stderr)
+            return 1
+
+
+def _unforeseen(error: Exception) -> str:
+    from lcc_utils.pipeline.boundary import explained
+
+    return explained(error, _RUN[-1] if _RUN else None)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -94,6 +108,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+_MOST_MINUTES = 5_256_000
+
+
 def _check(args: argparse.Namespace) -> int:
     from lcc_utils.data.check import check
 
@@ -103,21 +120,31 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from lcc_utils.pipeline.notebooks import chapters, execute
+    from lcc_utils.pipeline.notebooks import chapters
     from lcc_utils.pipeline.run import open_run, runs_dir
 
-    only = chapters(args.only)
-    overrides = dict(_setting(text) for text in args.settings)
+    chapters(args.only)  # refuses what is not there, before any work
+    overrides = _settings(args.settings)
     workers = _workers(args)
     workers.to_environment()
     before = set(runs_dir().glob("*/run.json"))
     run = open_run(args.profile, args.data, args.run, overrides, progress=True)
+    _RUN.append(run.folder)
     if run.folder / "run.json" in before and not args.resume:
         raise RequestError(
             f"Run {run.name} is there already, in {run.folder}. Go on with it, reusing what it "
             "holds, with --resume; or begin another with --run NAME."
         )
     print(f"Run {run.name}: {run.data_label}")
+    with run.working():
+        return _complete(run, args, overrides, workers)
+
+
+def _complete(run: Any, args: argparse.Namespace, overrides: dict[str, Any], workers: Any) -> int:
+    """Compute what a run lacks, and execute its chapters or those that are asked for."""
+    from lcc_utils.pipeline.completeness import unfinished
+    from lcc_utils.pipeline.notebooks import chapters, execute
+
     # TensorFlow takes many networks that are traced once for one that is traced again and again.
     hints = logging.getLogger("tensorflow")
     hints.addFilter(lambda record: "tf.function retracing" not in record.getMessage())
@@ -130,7 +157,7 @@ def _run(args: argparse.Namespace) -> int:
     if args.data:
         parameters["data"] = str(user_path(args.data, "--data").absolute())
     execute(run, parameters, args.only)
-    if {path.stem for path in only} == {path.stem for path in chapters()}:
+    if all((run.folder / "notebooks" / f"{path.stem}.ipynb").is_file() for path in chapters()):
         run.finish()
     missing = [own for study in run.gather().missing.values() for own in study]
     failed = [own for own in missing if own.reason]
@@ -139,7 +166,8 @@ def _run(args: argparse.Namespace) -> int:
         print(f"lcc: {place}: {own.reason}", file=sys.stderr)
     if missing:
         print(f"{len(missing)} experiments are missing; the pages say which. --resume adds them.")
-    print(f"{'Failed in part' if failed else 'Done'}: {run.folder}\nNext: lcc book {run.name}")
+    print(f"{'Failed in part' if failed else 'Done'}: {run.folder}")
+    print(f"Next: lcc book {run.name}" if run.finished else unfinished(run.folder))
     return 1 if failed else 0
 
 
@@ -149,7 +177,7 @@ def _look_into(run: Any) -> None:
     What fails here is named and tried again by its chapter, so that those before it are made.
     """
     from lcc_utils.pipeline import attention, efficiency, foreign, robustness
-    from lcc_utils.pipeline.attempt import reason_of
+    from lcc_utils.pipeline.boundary import explained
 
     steps = {
         "maps of attention": attention.explain,
@@ -161,19 +189,24 @@ def _look_into(run: Any) -> None:
         try:
             complete(run)
         except Exception as error:  # whatever a framework raises
-            print(f"lcc: {name}: {reason_of(error)} The chapter tries again.", file=sys.stderr)
+            said = explained(error, run.folder)
+            print(f"lcc: {name}: {said} The chapter tries again.", file=sys.stderr)
 
 
 def _workers(args: argparse.Namespace) -> Any:
-    from lcc_utils.pipeline.compute import Workers
+    from lcc_utils.pipeline.compute import MOST_JOBS, Workers
 
     for name, value in (("--jobs", args.jobs), ("--threads", args.threads)):
         if value is not None and value < 1:
             raise RequestError(f"{name} {value} is too few; give 1 or more.")
+        if value is not None and value > MOST_JOBS:
+            raise RequestError(f"{name} {value} is too many; give {MOST_JOBS:,} or less.")
     if args.dask and args.jobs > 1:
         raise RequestError("--jobs and --dask exclude each other; the cluster has its own workers.")
-    if args.minutes is not None and args.minutes < 0:
-        raise RequestError(f"--minutes {args.minutes} is negative; give 0 or more.")
+    if args.minutes is not None and not 0 <= args.minutes <= _MOST_MINUTES:
+        raise RequestError(
+            f"--minutes {args.minutes:g} is no limit; give 0 to {_MOST_MINUTES:,} (ten years)."
+        )
     end = float("inf") if args.minutes is None else time.time() + 60 * args.minutes
     return Workers(args.jobs, args.dask, end, args.threads)
 
@@ -189,20 +222,24 @@ def _book(args: argparse.Namespace) -> int:
 def _publish(args: argparse.Namespace) -> int:
     from lcc_utils.pipeline.book_publish import publish, publishable
     from lcc_utils.pipeline.book_reporting import card_markdown
+    from lcc_utils.pipeline.completeness import need_chapters
     from lcc_utils.pipeline.front import claims_markdown
+    from lcc_utils.pipeline.lock import alone
     from lcc_utils.pipeline.run import REPOSITORY
     from lcc_utils.pipeline.verify import verify
 
-    folder = _folder(args.run)
-    publishable(folder, REPOSITORY)
-    for place in (REPOSITORY, REPOSITORY / "results", REPOSITORY / "book"):
+    folder, target = _folder(args.run), REPOSITORY / "results"
+    need_chapters(folder)  # before any work
+    for place in (REPOSITORY, target, REPOSITORY / "book"):
         writable_folder(place, "The published edition")
-    problems = verify(folder).problems or _built(folder)[1]
-    if problems:
-        raise LccError(f"{folder} is not published: {problems[0]}")
-    claims, card = claims_markdown(folder), card_markdown(folder)
-    for path in publish(folder, REPOSITORY, claims=claims, card=card):
-        print(path.relative_to(REPOSITORY))
+    with alone(target, "publish", "replaced"), alone(folder, "run", "computed"):
+        publishable(folder, REPOSITORY)
+        problems = verify(folder).problems or _built(folder)[1]
+        if problems:
+            raise LccError(f"{folder} is not published: {problems[0]}")
+        claims, card = claims_markdown(folder), card_markdown(folder)
+        for path in publish(folder, REPOSITORY, claims=claims, card=card):
+            print(path.relative_to(REPOSITORY))
     return 0
 
 
@@ -242,25 +279,33 @@ def _built(folder: Path) -> tuple[Path, list[str]]:
     """Stage, build and check a run's book; return its pages and what is wrong with them."""
     from lcc_utils.pipeline.book import build, check, stage
     from lcc_utils.pipeline.book_reporting import card_markdown
+    from lcc_utils.pipeline.completeness import need_chapters
     from lcc_utils.pipeline.front import claims_markdown
+    from lcc_utils.pipeline.lock import alone
     from lcc_utils.pipeline.run import REPOSITORY
 
-    claims, card = claims_markdown(folder), card_markdown(folder)
-    book = stage(folder, REPOSITORY / "book", folder / "book", claims=claims, card=card)
-    html = build(book)
-    return html, check(html, sorted((folder / "notebooks").glob("*.ipynb")))
+    need_chapters(folder)  # before any work
+    with alone(folder, "book", "made into a book"):
+        claims, card = claims_markdown(folder), card_markdown(folder)
+        book = stage(folder, REPOSITORY / "book", folder / "book", claims=claims, card=card)
+        html = build(book)
+        return html, check(html, sorted((folder / "notebooks").glob("*.ipynb")))
 
 
-def _setting(text: str) -> tuple[str, Any]:
-    import yaml
+def _settings(texts: list[str]) -> dict[str, Any]:
+    """Return the settings of ``-p KEY=VALUE``, each value read as a profile's is."""
+    from lcc_utils.pipeline.yaml_text import read_yaml
 
-    name, sign, value = text.partition("=")
-    if not sign or not name:
-        raise RequestError(f"-p {text} has no value; write -p training.epochs=3.")
-    try:
-        return name.strip(), yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise RequestError(f"-p {text}: the value is not readable as YAML.") from error
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        name = name.strip()
+        if not sign or not name:
+            raise RequestError(f"-p {text[:100]} has no value; write -p training.epochs=3.")
+        if name in found:
+            raise RequestError(f"-p {name[:100]} is given twice; keep one.")
+        found[name] = read_yaml(value, f"-p {name[:100]}")
+    return found
 
 
 def _folder(name: str | None) -> Path:
@@ -270,11 +315,22 @@ def _folder(name: str | None) -> Path:
         runs = sorted(runs_dir().glob("*/run.json"), key=lambda path: path.stat().st_mtime)
         if not runs:
             raise RequestError(f"There is no run in {runs_dir()}; begin with: lcc run demo")
+        _RUN.append(runs[-1].parent)
         return runs[-1].parent
-    for place in (runs_dir() / name, user_path(name, "RUN")):
-        if (place / "run.json").is_file():
+    for place in (runs_dir() / name, user_path(name, "RUN")) if name else ():
+        if _holds_a_run(place):
+            _RUN.append(place)
             return place
-    raise RequestError(f"There is no run {name!r} in {runs_dir()}, and it is no run's folder.")
+    raise RequestError(
+        f"There is no run {name[:100]!r} in {runs_dir()}, and it is no run's folder."
+    )
+
+
+def _holds_a_run(place: Path) -> bool:
+    try:
+        return (place / "run.json").is_file()
+    except OSError:  # a name that is too long, a folder that may not be read
+        return False
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import uuid
 from pathlib import Path
 
 from lcc_utils.data.paths import user_path
-from lcc_utils.errors import DataError
+from lcc_utils.errors import DataError, RequestError
 from lcc_utils.text import utf8
 
 __all__ = ["cache_dir", "write_atomic"]
@@ -17,9 +17,21 @@ def cache_dir() -> Path:
     """Return the package's cache directory: ``$LCC_CACHE``, or ``~/.cache/lcc``.
 
     The directory is not created here; :func:`write_atomic` does so when something is kept.
+
+    Raises
+    ------
+    RequestError
+        If the variable is not set and the user has no home directory.
     """
     chosen = os.environ.get("LCC_CACHE")
-    return user_path(chosen, "LCC_CACHE") if chosen else Path.home() / ".cache" / "lcc"
+    if chosen:
+        return user_path(chosen, "LCC_CACHE")
+    try:
+        return Path.home() / ".cache" / "lcc"
+    except RuntimeError as error:
+        raise RequestError(
+            f"There is no place for computed files ({error}); set LCC_CACHE to a folder."
+        ) from error
 
 
 def write_atomic(path: str | os.PathLike[str], content: bytes | str) -> Path:

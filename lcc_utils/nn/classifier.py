@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from lcc_utils.errors import RequestError
 from lcc_utils.nn.backbones import Backbone, backbone
 from lcc_utils.nn.blocks import SqueezeExcite
 from lcc_utils.nn.fused import with_fused_layers
+from lcc_utils.nn.keras_file import keras_home
 
 CLASSES = ("HEM", "ALL")
 SCRATCH_MOMENTUM = 0.9
@@ -121,8 +121,7 @@ def backbone_paths(classifier: keras.Model) -> frozenset[str]:
 
 def weights_path(name: str) -> Path:
     """Return where Keras looks for a backbone's ImageNet weights without top."""
-    home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
-    return home / "models" / str(backbone(name).weights_file)
+    return keras_home() / "models" / str(backbone(name).weights_file)
 
 
 @contextmanager

@@ -8,26 +8,41 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from lcc_utils.classical.models import CLASSICAL
 from lcc_utils.errors import RequestError
 from lcc_utils.nn.backbones import backbone
 
-Positive = Annotated[int, Field(gt=0)]
+# Upper limits are far above what any experiment uses; a slip of the keyboard is refused by them.
+Positive = Annotated[int, Field(gt=0, le=1_000_000)]
+Side = Annotated[int, Field(gt=0, le=10_000)]
+MOST_BATCH = 100_000
+Batch = Annotated[int, Field(gt=0, le=MOST_BATCH)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Settings(BaseModel):
-    """Base of all settings: unknown names are refused, values do not change."""
+    """Base of all settings: unknown names are refused, numbers are finite, values do not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_switch_for_another_value(cls, value: Any, info: ValidationInfo) -> Any:
+        # Python takes true for the number 1.
+        parts = value if isinstance(value, list | tuple) else [value]
+        switch = cls.model_fields[str(info.field_name)].annotation is bool
+        if not switch and any(isinstance(part, bool) for part in parts):
+            raise ValueError("true and false are no value of this setting")
+        return value
 
 
 class Pixels(Settings):
     """How a 450 px frame becomes the network's input."""
 
-    size: Positive = Field(description="side of the network's input, px")
-    crop: Positive = Field(450, description="side of the central square kept before, px")
+    size: Side = Field(description="side of the network's input, px")
+    crop: Side = Field(450, description="side of the central square kept before, px")
 
 
 class Model(Settings):
@@ -44,8 +59,14 @@ class Loss(Settings):
     """Focal loss, or plain cross-entropy; class weights in the order HEM, ALL."""
 
     name: Literal["focal", "cross_entropy"] = "focal"
-    gamma: float = Field(2.0, ge=0)
-    alpha: tuple[float, float] = (0.75, 0.25)
+    gamma: Weight = 2.0
+    alpha: tuple[Weight, Weight] = (0.75, 0.25)
+
+    @model_validator(mode="after")
+    def _some_class_counts(self) -> Loss:
+        if not any(self.alpha):
+            raise RequestError("loss.alpha is 0 for both classes; nothing would be learned.")
+        return self
 
 
 class Augmentation(Settings):
@@ -60,7 +81,7 @@ class Training(Settings):
     """The recipe."""
 
     epochs: Positive
-    batch: Positive
+    batch: Batch
     steps_per_epoch: Positive | None = Field(None, description="stop an epoch after so many")
     sampling: Literal["balanced", "natural", "subject"] = Field(
         "balanced",

@@ -5,19 +5,20 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pandas as pd
 
-from lcc_utils.errors import LccError
+from lcc_utils.pipeline.boundary import reason_of
 from lcc_utils.pipeline.experiments import run_experiment
 from lcc_utils.pipeline.plan import Experiment
+from lcc_utils.pipeline.store import is_whole
 
 
 def has_result(folder: Path, key: str) -> bool:
     """Tell whether a run's directory holds the result of an experiment."""
-    return (folder / "experiments" / key / "experiment.json").exists()
+    return is_whole(folder / "experiments" / key)
 
 
 def attempt(
@@ -45,21 +46,25 @@ def attempt(
         return ""
 
 
-def reason_of(error: Exception) -> str:
-    """Return in a sentence why an experiment failed."""
-    if isinstance(error, LccError):
-        return str(error)
-    if isinstance(error, MemoryError):
-        return "Out of memory; lower training.batch or pixels.size, or use fewer jobs."
-    first = (str(error).strip().splitlines() or ["no message"])[0]
-    return f"{type(error).__name__}: {first[:300]}"
+class _File(logging.FileHandler):
+    """A log file that a full disk leaves short: the work it tells of has its own error."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Leave a line out that cannot be written."""
+
+    def close(self) -> None:
+        """Close the file; what is not written then is lost."""
+        with suppress(OSError):
+            super().close()
 
 
 @contextmanager
 def _log(path: Path) -> Iterator[logging.Logger]:
-    path.parent.mkdir(parents=True, exist_ok=True)
     log = logging.Logger(f"lcc.{path.stem}", logging.INFO)
-    handler = logging.FileHandler(path, encoding="utf-8", errors="replace")
+    handler: logging.Handler = logging.NullHandler()
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handler = _File(path, encoding="utf-8", errors="replace")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     log.addHandler(handler)
     try:

@@ -13,10 +13,10 @@ from lcc_utils.data.images import PixelCache
 from lcc_utils.evaluation.attention import Regions, regions
 from lcc_utils.evaluation.result import Result
 from lcc_utils.pipeline.compute import Workers
-from lcc_utils.pipeline.config import MapSettings
 from lcc_utils.pipeline.measured import add_table, has_part
 from lcc_utils.pipeline.plan import Experiment
 from lcc_utils.pipeline.run import Run, finished
+from lcc_utils.pipeline.study_settings import MapSettings
 
 __all__ = ["STUDY", "Chosen", "choose", "explain", "opened"]
 
@@ -83,10 +83,13 @@ def explain(run: Run, progress: bool = True) -> None:
 
     deadline = Workers.from_environment().deadline
     waiting = [own for own in parts(chosen) if not has_part(run.folder, STUDY, own[0])]
-    for name, work in tqdm(waiting, desc="maps", disable=not (progress and waiting)):
-        if time.time() >= deadline:
-            return
-        add_table(run.folder, STUDY, name, work())
+    if not waiting:
+        return
+    with run.working():
+        for name, work in tqdm(waiting, desc="maps", disable=not (progress and waiting)):
+            if time.time() >= deadline:
+                return
+            add_table(run.folder, STUDY, name, work())
 
 
 def opened(run: Run) -> Chosen | None:

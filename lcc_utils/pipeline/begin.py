@@ -31,7 +31,7 @@ def begin(
     overrides: dict[str, Any],
     plan: Callable[[], Plan],
 ) -> dict[str, Any]:
-    """Write ``cells.csv`` and ``run.json`` of a run, if it is new, and return the latter's content.
+    """Write ``cells.csv`` and ``run.json`` of a run where they lack; return the latter's content.
 
     Parameters
     ----------
@@ -68,6 +68,8 @@ def begin(
             f"Run {folder.name} in {folder} has other settings or other data. Choose "
             "another name with run, or leave the name out."
         )
+    if not (folder / "cells.csv").exists():
+        write_cells(folder / "cells.csv", cells)
     return record
 
 

@@ -20,6 +20,7 @@ from lcc_utils.pipeline.book_notebooks import chapter, executed, read_notebook
 from lcc_utils.pipeline.book_pages import DECIDED, edition, front_page, read_run, write_pages
 from lcc_utils.pipeline.book_publish import publish, replace_all
 from lcc_utils.pipeline.book_reporting import reporting_markdown
+from lcc_utils.pipeline.completeness import need_chapters
 
 __all__ = ["build", "check", "edition", "front_page", "publish", "stage"]
 
@@ -63,6 +64,7 @@ def stage(
         When ``run.json`` or a notebook cannot be read.
     """
     run_dir, book_dir, out = Path(run_dir), Path(book_dir), Path(out)
+    need_chapters(run_dir)
     run = read_run(run_dir)
     if not (book_dir / "_config.yml").is_file():
         raise RequestError(f"{book_dir} holds no _config.yml, so it is not the folder of the book.")

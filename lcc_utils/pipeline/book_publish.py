@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import sys
 import tempfile
@@ -13,7 +12,6 @@ import yaml
 
 from lcc_utils.data.cache import write_atomic
 from lcc_utils.errors import DataError, RequestError
-from lcc_utils.pipeline.attempt import has_result
 from lcc_utils.pipeline.book_notebooks import (
     executed,
     failures,
@@ -25,6 +23,7 @@ from lcc_utils.pipeline.book_pages import DECIDED, front_page, read_run, write_j
 from lcc_utils.pipeline.book_reporting import reporting_markdown, toc_files
 from lcc_utils.pipeline.gather import read_plan
 from lcc_utils.pipeline.measured import GROUPS, published_files
+from lcc_utils.pipeline.names import slug
 from lcc_utils.pipeline.store import EXPERIMENT_FILES, read_json, write_pack
 
 _RESULTS = ("run.json", "cells.csv", "experiments", "tables", "figures")
@@ -177,15 +176,15 @@ def _copy_results(run_dir: Path, new: Path, machine: dict[str, str]) -> None:
 
 
 def _groups(run_dir: Path) -> dict[str, list[str]]:
-    """Keys of the finished experiments by study and variant, each where it comes first."""
+    """Keys of the experiments that are there by study and variant, each where it comes first."""
     planned, _ = read_plan(read_json(run_dir / "run.json"))
     groups: dict[str, list[str]] = {}
     seen: set[str] = set()
     for study, places in planned.items():
         for place in places:
-            if place.key not in seen and has_result(run_dir, place.key):
+            if place.key not in seen and (run_dir / "experiments" / place.key).is_dir():
                 seen.add(place.key)
-                name = re.sub(r"[^a-z0-9]+", "-", f"{study} {place.variant}".lower()).strip("-")
+                name = slug(f"{study} {place.variant}") or "experiments"
                 groups.setdefault(name, []).append(place.key)
     return groups
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -9,14 +10,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from tqdm import tqdm
 
+from lcc_utils.errors import RequestError
 from lcc_utils.pipeline.attempt import attempt
 from lcc_utils.pipeline.executors import Place, in_processes, on_dask
 from lcc_utils.pipeline.plan import Experiment
 
+# More processes or threads than any machine has for one run.
+MOST_JOBS = 1024
 THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
 
 
@@ -39,27 +44,45 @@ class Workers:
 
     jobs: int = 1
     dask: str | None = None
-    deadline: float = float("inf")
+    deadline: float = math.inf
     threads: int | None = None
 
     @classmethod
     def from_environment(cls) -> Workers:
-        """Return what ``LCC_JOBS``, ``LCC_DASK`` and ``LCC_DEADLINE`` say; notebooks obey it."""
-        deadline = os.environ.get("LCC_DEADLINE")
+        """Return what ``LCC_JOBS``, ``LCC_DASK`` and ``LCC_DEADLINE`` say; notebooks obey it.
+
+        Raises
+        ------
+        RequestError
+            If one of them is no such number.
+        """
+        jobs, deadline = os.environ.get("LCC_JOBS"), os.environ.get("LCC_DEADLINE")
         return cls(
-            jobs=int(os.environ.get("LCC_JOBS", "1")),
+            jobs=_number("LCC_JOBS", jobs, int, MOST_JOBS) if jobs else 1,
             dask=os.environ.get("LCC_DASK") or None,
-            deadline=float(deadline) if deadline else float("inf"),
+            deadline=_number("LCC_DEADLINE", deadline, float, math.inf) if deadline else math.inf,
         )
 
     def to_environment(self) -> None:
         """Make these the workers of the processes that this one starts."""
         os.environ["LCC_JOBS"] = str(self.jobs)
         os.environ["LCC_DASK"] = self.dask or ""
-        os.environ["LCC_DEADLINE"] = "" if self.deadline == float("inf") else str(self.deadline)
+        os.environ["LCC_DEADLINE"] = "" if self.deadline == math.inf else str(self.deadline)
         if self.threads:
             # TensorFlow and NumPy read these when they are first imported.
             os.environ |= dict.fromkeys(THREADS, str(self.threads))
+
+
+def _number(name: str, text: str, kind: type, most: float) -> Any:
+    """Return a number that a variable of the environment holds, or refuse it by name."""
+    try:
+        value = kind(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and (kind is float or 1 <= value <= most)):
+        wanted = "a time in seconds" if kind is float else f"a whole number from 1 to {most:,}"
+        raise RequestError(f"{name} is {text[:40]!r} in the environment; set it to {wanted}.")
+    return value
 
 
 def compute(

@@ -2,144 +2,33 @@
 
 from __future__ import annotations
 
-import json
+import copy
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-import yaml
-from pydantic import (
-    Field,
-    SerializerFunctionWrapHandler,
-    ValidationError,
-    field_validator,
-    model_serializer,
-    model_validator,
-)
+from pydantic import ValidationError, field_validator
 
 import lcc_utils
 from lcc_utils.data.paths import user_path
 from lcc_utils.errors import RequestError
-from lcc_utils.nn.backbones import backbone
-from lcc_utils.nn.original import ORIGINAL, ORIGINAL_SIZE
 from lcc_utils.nn.settings import ExperimentSettings, Settings
+from lcc_utils.pipeline.names import checked_name, given_text
+from lcc_utils.pipeline.plain_values import MOST_CHARACTERS, check_plain, read_json_object
+from lcc_utils.pipeline.study_settings import (
+    MOST_EXPERIMENTS,
+    DatasetSettings,
+    Study,
+    check_sides,
+    check_titles,
+)
+from lcc_utils.pipeline.yaml_text import read_yaml
 
 PROFILES = Path(lcc_utils.__file__).resolve().parent.parent / "params"
 
-Share = Annotated[float, Field(gt=0, lt=1)]
-
-
-class DatasetSettings(Settings):
-    """Where cells come from."""
-
-    source: Literal["synthetic", "c-nmc-2019"]
-    phases: tuple[Literal["train", "prelim"], ...] = ("train",)
-    cells: int = Field(1200, gt=0, description="synthetic cells to draw")
-    seed: int = Field(2019, description="seed of the synthetic cells")
-
-
-class SplitSettings(Settings):
-    """How cells are divided; see ``data.splits``."""
-
-    protocol: Literal[
-        "official", "shared", "patient", "image", "kfold", "clean", "leaky",
-        "patient_ids", "images", "copies",
-    ]  # fmt: skip
-    train_folds: tuple[int, ...] = ()
-    test_fold: int | None = Field(
-        None, description="kfold: subjects that occur in this official fold are left out"
-    )
-    validation_share: Share = 0.15
-    shares: tuple[Share, Share, Share] = Field(
-        (0.8, 0.1, 0.1), description="patient and image: training, validation, test"
-    )
-    test_share: Share = Field(0.25, description="clean and leaky: share of subjects to test on")
-    min_subjects: int = Field(1, ge=1, description="least subjects of a class in a partition")
-    folds: int = Field(5, ge=2, description="kfold and alike: number of parts, each tested once")
-    copies: Share = Field(0.6, description="copies: share of HEM images with an augmented copy")
-
-    @model_validator(mode="after")
-    def _official_folds_are_named(self) -> SplitSettings:
-        if self.protocol in ("official", "shared") and (
-            self.test_fold is None or not self.train_folds
-        ):
-            raise ValueError(f"protocol {self.protocol} needs train_folds and test_fold")
-        return self
-
-
-class MapSettings(Settings):
-    """Maps of attention for some test cells of a study's first split."""
-
-    cells: int = Field(240, gt=0, description="cells, spread over classes and subjects")
-    score_cam_cells: int = Field(48, gt=0, description="of these, how many for Score-CAM")
-    max_channels: int = Field(32, gt=0, description="Score-CAM: channels of the feature map")
-    smooth_samples: int = Field(8, ge=0, description="SmoothGrad: noisy copies of an image")
-    steps: int = Field(16, gt=0, description="deletion and insertion: steps of a curve")
-
-
-class ShiftSettings(Settings):
-    """Changed images of some test cells of a study's first split; see ``data.shift_scales``."""
-
-    cells: int = Field(480, gt=0, description="cells, spread over classes and subjects")
-    feature_cells: int = Field(
-        480, gt=0, description="of these, how many for models on measured features"
-    )
-
-
-class CostSettings(Settings):
-    """Time, memory and size of the networks of a study and of others."""
-
-    sides: tuple[int, ...] = Field(description="image sides of the study's networks, px")
-    also: dict[str, tuple[int, ...]] = Field(
-        {}, description="further networks, or further sides of a backbone: its name to sides"
-    )
-    batch: int = Field(16, gt=0, description="images at a time for throughput")
-    repeats: int = Field(30, gt=0, description="most repeats of each timing")
-    seconds: float = Field(10.0, gt=0, description="no repeat begins after so long")
-    onnx: bool = Field(True, description="ONNX Runtime beside Keras")
-    half: bool = Field(True, description="half precision beside float32")
-
-    @field_validator("also")
-    @classmethod
-    def _known(cls, value: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
-        for name, sides in value.items():
-            if name == ORIGINAL and set(sides) != {ORIGINAL_SIZE}:
-                raise ValueError(f"{ORIGINAL} takes images of {ORIGINAL_SIZE} px alone")
-            if name != ORIGINAL:
-                _check_sides(name, sides)
-        return value
-
-
-class Study(Settings):
-    """Experiments that belong together: every variant on every split with every seed."""
-
-    splits: tuple[SplitSettings, ...]
-    seeds: tuple[int, ...] = Field((0,), description="a list, or a number n for 0 to n - 1")
-    settings: dict[str, Any] = Field({}, description="dotted settings that differ from the run's")
-    variants: dict[str, dict[str, Any]] = Field({"full": {}}, description="name to dotted settings")
-    maps: MapSettings | None = Field(None, description="compute maps of attention of its networks")
-    shifts: ShiftSettings | None = Field(None, description="score changed images by its models")
-    costs: CostSettings | None = Field(None, description="measure what its models cost")
-
-    @field_validator("seeds", mode="before")
-    @classmethod
-    def _counted(cls, value: Any) -> Any:
-        return tuple(range(value)) if isinstance(value, int) else value
-
-    @model_serializer(mode="wrap")
-    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Settings of runs from before there were maps, shifts or costs stay as they were.
-        values = dump(self)
-        for name in ("maps", "shifts", "costs"):
-            if values.get(name) is None:
-                values.pop(name, None)
-        return values
-
-    @field_validator("splits", "seeds", "variants")
-    @classmethod
-    def _not_empty(cls, value: Any) -> Any:
-        if not value:
-            raise ValueError("at least one is needed")
-        return value
+_LONGEST_PROFILE = 80  # the default name of a run adds nine characters
+_LONGEST_SETTING = 200
+_SHOWN_PROBLEMS = 5
+_EXAMPLE = "'{\"training.epochs\": 3}'"
 
 
 class RunConfig(ExperimentSettings):
@@ -148,6 +37,23 @@ class RunConfig(ExperimentSettings):
     profile: str
     dataset: DatasetSettings
     studies: dict[str, Study]
+
+    @field_validator("profile", mode="before")
+    @classmethod
+    def _part_of_the_runs_name(cls, value: Any) -> Any:
+        return checked_name(value, "A profile's name", _LONGEST_PROFILE)
+
+    @field_validator("studies")
+    @classmethod
+    def _planned_within_reason(cls, value: dict[str, Study]) -> dict[str, Study]:
+        check_titles(value)
+        count = sum(study.experiments for study in value.values())
+        if count > MOST_EXPERIMENTS:
+            raise ValueError(
+                f"{count:,} experiments would be planned and a run holds at most "
+                f"{MOST_EXPERIMENTS:,}; lower seeds, folds or the number of variants"
+            )
+        return value
 
     def experiment(self, *changes: dict[str, Any]) -> ExperimentSettings:
         """Return one experiment's settings with dotted changes applied in order."""
@@ -172,13 +78,11 @@ def load_config(profile: str, overrides: dict[str, Any] | None = None) -> RunCon
     RequestError
         If the profile does not exist, is no YAML, or a name or value in it is refused.
     """
-    path = _profile_path(profile)
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise RequestError(f"{path} is not valid YAML: {error}") from error
+    path = _profile_path(given_text(profile, "The parameter profile") or "")
+    values = read_yaml(_profile_text(path), str(path))
     if not isinstance(values, dict):
         raise RequestError(f"{path} holds no settings.")
+    check_plain(overrides or {}, "overrides")
     values = _changed(values, overrides or {}, "overrides")
     config = _validated(RunConfig, {"profile": path.stem, **values}, str(path))
     for name, study in config.studies.items():
@@ -186,7 +90,7 @@ def load_config(profile: str, overrides: dict[str, Any] | None = None) -> RunCon
             try:
                 settings = config.experiment(study.settings, variant)
                 if study.costs and settings.trains_network:
-                    _check_sides(settings.model.backbone, study.costs.sides)
+                    check_sides(settings.model.backbone, study.costs.sides)
             except RequestError as error:
                 raise RequestError(f"studies.{name} of {path}: {error}") from error
     return config
@@ -200,44 +104,53 @@ def parse_overrides(overrides: str | dict[str, Any] | None) -> dict[str, Any]:
     RequestError
         If the text is no JSON object.
     """
-    if not overrides:
+    if overrides is None or overrides == "":
         return {}
     if isinstance(overrides, dict):
+        check_plain(overrides, "overrides")
         return overrides
-    try:
-        value = json.loads(overrides)
-    except ValueError as error:
-        raise RequestError(
-            f"overrides is not JSON ({error}); write it like '{{\"training.epochs\": 3}}'."
-        ) from error
-    if not isinstance(value, dict):
-        raise RequestError("overrides must be a JSON object of dotted names and values.")
-    return value
-
-
-def _check_sides(name: str, sides: tuple[int, ...]) -> None:
-    for side in sides:
-        try:
-            backbone(name, size=side)
-        except RequestError as error:
-            raise RequestError(f"costs: {error}") from error
+    if not isinstance(overrides, str):
+        raise RequestError(f"overrides is {overrides!r}; write it like {_EXAMPLE}.")
+    return read_json_object(overrides, "overrides", _EXAMPLE)
 
 
 def _profile_path(profile: str) -> Path:
-    given = user_path(profile, "The profile")
-    path = given if given.suffix in (".yml", ".yaml") else PROFILES / f"{profile}.yml"
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in PROFILES.glob("*.yml")))
+    known = {path.stem: path for path in sorted(PROFILES.glob("*.yml"))}
+    path = known.get(profile) or user_path(profile, "The profile")
+    try:
+        found = path.suffix in (".yml", ".yaml") and path.is_file()
+    except OSError:  # such as a name that is too long
+        found = False
+    if not found:
         raise RequestError(
-            f"There is no profile {profile!r}; the profiles are {known}, or name a YAML file."
+            f"There is no profile {_cut(repr(profile))}; the profiles are {', '.join(known)}, or "
+            "name a YAML file."
         )
     return path
 
 
+def _profile_text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(4 * MOST_CHARACTERS + 1)
+        text = content.decode("utf-8-sig")
+    except OSError as error:
+        raise RequestError(f"{path} cannot be read ({error.strerror}).") from error
+    except UnicodeDecodeError as error:
+        raise RequestError(f"{path} is not text in UTF-8 ({error.reason}); save it so.") from error
+    # Before anything else: its name becomes part of the run's.
+    checked_name(
+        path.stem, f"The name of the profile {path}, without its ending,", _LONGEST_PROFILE
+    )
+    return text
+
+
 def _changed(values: dict[str, Any], changes: dict[str, Any], where: str) -> dict[str, Any]:
     """Return a copy of nested values with dotted changes applied."""
-    values = json.loads(json.dumps(values))
+    values = copy.deepcopy(values)
     for name, value in changes.items():
+        if len(name) > _LONGEST_SETTING:
+            raise RequestError(f"{name[:40]}… in {where} names no setting: it is too long.")
         *parents, last = name.split(".")
         place = values
         for parent in parents:
@@ -252,14 +165,22 @@ def _validated(kind: type[Settings], values: dict[str, Any], where: str) -> Any:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
+        items = error.errors()
         problems = "; ".join(
-            f"{'.'.join(str(part) for part in item['loc']) or 'settings'}: {_words(item)}"
-            for item in error.errors()
+            f"{_cut('.'.join(str(part) for part in item['loc'])) or 'settings'}: {_words(item)}"
+            for item in items[:_SHOWN_PROBLEMS]
         )
+        more = len(items) - _SHOWN_PROBLEMS
+        problems += f"; and {more:,} more" if more > 0 else ""
         raise RequestError(f"Settings refused ({where}): {problems}.") from error
 
 
 def _words(item: Any) -> str:
     if item["type"] == "extra_forbidden":
         return "there is no such setting"
-    return f"{item['msg'][0].lower()}{item['msg'][1:]} (got {item['input']!r})"
+    words = f"{item['msg'][0].lower()}{item['msg'][1:]}"
+    return f"{words} (got {_cut(repr(item['input']))})"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_SETTING else f"{text[:_LONGEST_SETTING]}…"

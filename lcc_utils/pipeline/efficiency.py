@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -21,7 +20,7 @@ from lcc_utils.nn.original import ORIGINAL, ORIGINAL_SIZE
 from lcc_utils.nn.settings import Model
 from lcc_utils.pipeline import provenance
 from lcc_utils.pipeline.compute import Workers
-from lcc_utils.pipeline.config import CostSettings, RunConfig
+from lcc_utils.pipeline.config import RunConfig
 from lcc_utils.pipeline.efficiency_process import (
     FEATURES,
     KERAS,
@@ -31,7 +30,9 @@ from lcc_utils.pipeline.efficiency_process import (
     workplace,
 )
 from lcc_utils.pipeline.measured import add_table, has_part
+from lcc_utils.pipeline.names import slug
 from lcc_utils.pipeline.run import Run
+from lcc_utils.pipeline.study_settings import CostSettings
 
 __all__ = ["GROUP", "STUDY", "Network", "measure", "networks"]
 
@@ -69,7 +70,7 @@ class Network:
     @property
     def part(self) -> str:
         """The name of its part of the work."""
-        return f"{_slug(self.model)}-{self.size}"
+        return f"{slug(self.model)}-{self.size}"
 
 
 def measure(run: Run, progress: bool = True) -> None:
@@ -90,10 +91,13 @@ def measure(run: Run, progress: bool = True) -> None:
         return
     deadline = Workers.from_environment().deadline
     waiting = [own for own in _parts(run, study.costs) if not has_part(run.folder, GROUP, own[0])]
-    for name, work in tqdm(waiting, desc="costs", disable=not (progress and waiting)):
-        if time.time() >= deadline:
-            return
-        add_table(run.folder, GROUP, name, work())
+    if not waiting:
+        return
+    with run.working():
+        for name, work in tqdm(waiting, desc="costs", disable=not (progress and waiting)):
+            if time.time() >= deadline:
+                return
+            add_table(run.folder, GROUP, name, work())
 
 
 def networks(config: RunConfig, costs: CostSettings) -> list[Network]:
@@ -124,7 +128,7 @@ def _parts(run: Run, costs: CostSettings) -> list[tuple[str, Callable[[], Tables
     for name, variant in study.variants.items():
         backbone = run.config.experiment(study.settings, variant).model.backbone
         if backbone in CLASSICAL:
-            parts.append((_slug(name), partial(_classical_costs, run, name, backbone, costs)))
+            parts.append((slug(name), partial(_classical_costs, run, name, backbone, costs)))
     return parts
 
 
@@ -204,7 +208,3 @@ def _table(rows: list[Numbers]) -> pd.DataFrame:
         "memory", "memory_batch", "disk", "score_difference", "reason",
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
-
-
-def _slug(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")

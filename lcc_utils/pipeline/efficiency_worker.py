@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ import numpy as np
 
 from lcc_utils.data.cache import write_atomic
 from lcc_utils.pipeline.cost_timing import measured, memory_above_now, summary, timed
+from lcc_utils.pipeline.parent import end_with
 
 __all__ = ["answers"]
 
@@ -215,4 +217,5 @@ def main(request: str, path: str) -> None:
 
 
 if __name__ == "__main__":
+    end_with(os.getppid())
     main(*sys.argv[1:])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,7 +15,9 @@ import pandas as pd
 from lcc_utils.data.cache import cache_dir
 from lcc_utils.data.cached import keep_named, kept_table
 from lcc_utils.errors import DataError, RequestError
-from lcc_utils.pipeline.attempt import attempt, has_result, reason_of
+from lcc_utils.pipeline.attempt import attempt, has_result
+from lcc_utils.pipeline.boundary import explained, reason_of
+from lcc_utils.pipeline.parent import end_with
 from lcc_utils.pipeline.plan import Experiment
 
 # How long to wait for a Dask cluster without any worker, seconds.
@@ -45,8 +48,16 @@ class Place:
 
 def _remote(experiment: Experiment, place: Place) -> tuple[str, str]:
     """Run one experiment in another process; return its key and why it failed, or nothing."""
+    try:
+        return experiment.key, attempt(experiment, _cells(place.cells, place.digest), place.folder)
+    except Exception as error:  # of what surrounds the experiment, such as its table of cells
+        return experiment.key, explained(error, place.folder)
+
+
+def _begin_worker(parent: int) -> None:
+    """Prepare a worker of joblib: it stays when it grows, and ends with its parent."""
+    end_with(parent)
     _stay()
-    return experiment.key, attempt(experiment, _cells(place.cells, place.digest), place.folder)
 
 
 def _stay() -> None:
@@ -98,7 +109,10 @@ def in_processes(
                 begun.add(experiment.key)
                 yield delayed(_remote)(experiment, place)
 
-        parallel = Parallel(jobs, return_as="generator_unordered", pre_dispatch=jobs, batch_size=1)
+        parallel = Parallel(
+            jobs, return_as="generator_unordered", pre_dispatch=jobs, batch_size=1,
+            initializer=_begin_worker, initargs=(os.getpid(),),
+        )  # fmt: skip
         for key, reason in parallel(tasks()):
             finish(waiting[key], reason)
 

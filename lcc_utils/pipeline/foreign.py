@@ -26,6 +26,7 @@ from lcc_utils.pipeline.foreign_frames import (
 )
 from lcc_utils.pipeline.foreign_networks import STUDY, Judge, judges, names_of, networks_of
 from lcc_utils.pipeline.measured import add_table, has_part, read_measured
+from lcc_utils.pipeline.names import slug
 from lcc_utils.pipeline.run import Run
 
 __all__ = ["FAMILIAR", "MOST", "Added", "add_foreign", "check_request", "compare"]
@@ -83,15 +84,16 @@ def compare(run: Run, progress: bool = True) -> None:
     late = time.time() >= Workers.from_environment().deadline
     if not networks_of(run) or late or (_is_whole(run) and all(_have(run, *parts))):
         return
-    found = list(judges(run))
-    _score_familiar(run, found)
-    if OTHER_PHASES in sets:
-        there = read_foreign(run.cells.attrs["root"], run.cells)
-        _score_set(run, found, OTHER_PHASES, there, progress=progress)
-    if DRAWN in sets:
-        drawn = list(draw_shapes(_DRAWN_OF_A_KIND))
-        shapes = ForeignSet(_drawn_table([kind for kind, _ in drawn]), "drawn")
-        _score_set(run, found, DRAWN, shapes, [image for _, image in drawn], progress=progress)
+    with run.working():
+        found = list(judges(run))
+        _score_familiar(run, found)
+        if OTHER_PHASES in sets:
+            there = read_foreign(run.cells.attrs["root"], run.cells)
+            _score_set(run, found, OTHER_PHASES, there, progress=progress)
+        if DRAWN in sets:
+            drawn = list(draw_shapes(_DRAWN_OF_A_KIND))
+            shapes = ForeignSet(_drawn_table([kind for kind, _ in drawn]), "drawn")
+            _score_set(run, found, DRAWN, shapes, [image for _, image in drawn], progress=progress)
 
 
 def add_foreign(
@@ -134,11 +136,24 @@ def add_foreign(
             f"Run {run.name} has no finished network in the study {STUDY}. Use a run of a profile "
             "that has this study, and complete it with: lcc run PROFILE --resume"
         )
+    _check_free(run, name)
     found = read_foreign(place, run.cells)
-    networks = list(judges(run))
-    if not (_is_whole(run) and has_part(run.folder, STUDY, FAMILIAR)):
-        _score_familiar(run, networks)
-    return _score_set(run, networks, name, found, scale=scale, most=most, progress=progress)
+    with run.working():
+        networks = list(judges(run))
+        if not (_is_whole(run) and has_part(run.folder, STUDY, FAMILIAR)):
+            _score_familiar(run, networks)
+        return _score_set(run, networks, name, found, scale=scale, most=most, progress=progress)
+
+
+def _check_free(run: Run, name: str) -> None:
+    """Refuse a name whose files are those of a set of another name."""
+    kept = read_measured(run.folder, STUDY).get("sets")
+    others = [] if kept is None else kept["source"]
+    if alike := [own for own in others if own != name and _part(own) == _part(name)]:
+        raise RequestError(
+            f"--name {name!r} would replace the set {alike[0]!r}: names that differ in signs or "
+            "capital letters alone share files. Choose another, or that one to replace it."
+        )
 
 
 def check_request(place: str, name: str, scale: float, most: int) -> None:
@@ -221,7 +236,7 @@ def _drawn_table(kinds: list[str]) -> pd.DataFrame:
 
 
 def _part(name: str) -> str:
-    return SET.format("-".join(re.findall(r"[a-z0-9]+", name.lower())))
+    return SET.format(slug(name))
 
 
 def _have(run: Run, *parts: str) -> list[bool]:

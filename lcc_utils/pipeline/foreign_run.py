@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lcc_utils.data.cnmc import data_digest
 from lcc_utils.errors import RequestError
+from lcc_utils.nn.keras_file import check_keras
 from lcc_utils.pipeline.cells import open_cells
 from lcc_utils.pipeline.config import RunConfig
 from lcc_utils.pipeline.foreign_networks import STUDY
@@ -33,6 +34,7 @@ def reopened(folder: Path, data: str | None, progress: bool = False) -> Run:
         If the folder is no run of this machine, its profile has no such study, or the cells are
         others than the run's.
     """
+    check_keras()
     record = read_json(folder / "run.json")
     if folder.resolve() != (runs_dir() / record["run"]).resolve():
         raise RequestError(

@@ -15,6 +15,7 @@ from lcc_utils.data.paths import writable_folder
 from lcc_utils.data.splits import kfold_splits, leakage_guard
 from lcc_utils.errors import RequestError
 from lcc_utils.evaluation.novelty import energy, fit_novelty
+from lcc_utils.nn.keras_file import check_keras
 from lcc_utils.nn.settings import ExperimentSettings
 from lcc_utils.pipeline import provenance
 from lcc_utils.pipeline.cells import open_cells
@@ -70,6 +71,9 @@ def make_model(
     DataError
         If training or writing fails; nothing is left.
     """
+    check_keras()
+    if not 0 <= seed < 2**32:
+        raise RequestError(f"--seed {seed} must be between 0 and {2**32 - 1}.")
     writable_folder(folder, new=True)
     config, settings, variant, runs, table = _planned(run, variant)
     cells = open_cells(config, data, progress=False)

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import jupytext
 import papermill
+from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillException
 from tqdm import tqdm
 
 from lcc_utils.data.cache import write_atomic
 from lcc_utils.errors import DataError, RequestError
+from lcc_utils.pipeline.kernel import own_kernel
 from lcc_utils.pipeline.run import REPOSITORY, Run
 
 SOURCES = REPOSITORY / "notebooks"
@@ -78,19 +80,7 @@ def execute(run: Run, parameters: dict[str, str], only: str | None = None) -> li
     for path in tqdm(paths, desc="notebooks", unit="notebook"):
         start = time.perf_counter()
         source, executed = scratch / f"{path.stem}.ipynb", scratch / f"{path.stem}.executed.ipynb"
-        try:
-            papermill.execute_notebook(
-                source,
-                executed,
-                parameters=parameters,
-                kernel_name="python3",
-                cwd=SOURCES,
-                progress_bar=False,
-                # It warns that it listens on this machine without encryption, once a notebook.
-                extra_arguments=["--log-level=ERROR"],
-            )
-        except PapermillException as error:
-            raise DataError(_failure(path, executed, error)) from error
+        _execute(path.stem, source, executed, parameters)
         target = run.folder / "notebooks" / f"{path.stem}.ipynb"
         executed.replace(target)
         source.unlink()
@@ -99,6 +89,41 @@ def execute(run: Run, parameters: dict[str, str], only: str | None = None) -> li
     if not any(scratch.iterdir()):
         scratch.rmdir()
     return done
+
+
+def _execute(name: str, source: Path, executed: Path, parameters: dict[str, str]) -> None:
+    """Execute one notebook in a kernel of this Python."""
+    try:
+        with own_kernel() as kernel:
+            papermill.execute_notebook(
+                source,
+                executed,
+                parameters=parameters,
+                kernel_name="python3",  # says the language; the kernel is the one below
+                kernel_manager_class=kernel,
+                cwd=SOURCES,
+                progress_bar=False,
+                # It warns that it listens on this machine without encryption, once a notebook.
+                extra_arguments=["--log-level=ERROR"],
+            )
+    except PapermillException as error:
+        reason = (
+            f"{getattr(error, 'ename', type(error).__name__)}: {getattr(error, 'evalue', error)}"
+        )
+    except DeadKernelError:
+        reason = (
+            "its kernel died. As a rule the memory was full: use fewer jobs, or lower "
+            "training.batch or pixels.size."
+        )
+    except RuntimeError as error:
+        # What Jupyter raises when a kernel does not begin or does not answer.
+        reason = f"its kernel did not answer ({error})."
+    else:
+        return
+    raise DataError(
+        f"Notebook {name} failed: {reason} The notebook as far as it came is {executed}; results "
+        "computed before it are kept, so run again with --resume."
+    )
 
 
 def _source(path: Path, folder: Path) -> Path:
@@ -116,11 +141,3 @@ def _check_parameters(notebook: Path, parameters: dict[str, str]) -> None:
         raise RequestError(
             f"{notebook.stem} has no parameter {', '.join(unknown)}; it has {', '.join(known)}."
         )
-
-
-def _failure(path: Path, executed: Path, error: Exception) -> str:
-    name, value = getattr(error, "ename", type(error).__name__), getattr(error, "evalue", error)
-    return (
-        f"Notebook {path.stem} failed: {name}: {value} The notebook as far as it came is "
-        f"{executed}; results computed before it are kept, so run again with --resume."
-    )

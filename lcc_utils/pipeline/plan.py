@@ -20,8 +20,9 @@ from lcc_utils.data.splits import (
 from lcc_utils.errors import LccError, RequestError
 from lcc_utils.evaluation.result import Missing
 from lcc_utils.nn.settings import ExperimentSettings
-from lcc_utils.pipeline.config import RunConfig, SplitSettings
+from lcc_utils.pipeline.config import RunConfig
 from lcc_utils.pipeline.store import SCHEMA, short_digest
+from lcc_utils.pipeline.study_settings import SplitSettings
 
 
 @dataclass(frozen=True)

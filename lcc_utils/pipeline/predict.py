@@ -19,6 +19,8 @@ from lcc_utils.data.photographs import Listing, list_images, prepared, read_cell
 from lcc_utils.data.trees import in_groups
 from lcc_utils.errors import DataError, RequestError
 from lcc_utils.evaluation.novelty import energy
+from lcc_utils.nn.keras_file import check_keras
+from lcc_utils.nn.settings import MOST_BATCH
 from lcc_utils.pipeline.model_files import LoadedModel, load_model_dir
 from lcc_utils.pipeline.prediction_gallery import gallery
 from lcc_utils.report.formatting import safe_table
@@ -99,8 +101,11 @@ def predict(
     DataError
         If the model directory is damaged or refused, or a file cannot be written.
     """
-    if batch < 1 or maps < 0:
-        raise RequestError(f"--batch {batch} must be 1 or more, and --maps {maps} 0 or more.")
+    check_keras()
+    if not 1 <= batch <= MOST_BATCH or maps < 0:
+        raise RequestError(
+            f"--batch {batch} must be between 1 and {MOST_BATCH:,}, and --maps {maps} 0 or more."
+        )
     writable_folder(out, files=FILES)
     listing = list_images(places)
     if not listing.files:

@@ -12,6 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from lcc_utils.nn.keras_file import backend_name
+
 PACKAGES = (
     "lcc-utils", "keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "numpy", "pandas",
     "scikit-learn", "opencv-python", "imgaug", "papermill", "jupytext", "jupyter-book",
@@ -32,7 +34,7 @@ def versions() -> dict[str, str]:
 
 def backend() -> str:
     """Return the name of the Keras backend that this process uses or would use."""
-    return os.environ.get("KERAS_BACKEND", "tensorflow")
+    return backend_name()
 
 
 @cache
@@ -41,7 +43,7 @@ def hardware() -> dict[str, Any]:
     return {
         "cpu": _cpu_name(),
         "cores": _cores(),
-        "threads": int(os.environ.get("TF_NUM_INTRAOP_THREADS") or _cores()),
+        "threads": _threads(),
         "memory_gib": _memory_gib(),
         "gpu": _first_line("nvidia-smi", "--query-gpu=name", "--format=csv,noheader"),
     }
@@ -79,6 +81,12 @@ def _cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _threads() -> int:
+    """Return the threads of one training; what is no number is ignored, as TensorFlow does."""
+    chosen = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
+    return int(chosen) if re.fullmatch(r"0*[1-9][0-9]{0,5}", chosen) else _cores()
 
 
 def _memory_gib() -> int | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from dataclasses import dataclass
 
@@ -11,10 +10,11 @@ from tqdm import tqdm
 
 from lcc_utils.pipeline.attention import choose
 from lcc_utils.pipeline.compute import Workers
-from lcc_utils.pipeline.config import ShiftSettings
 from lcc_utils.pipeline.measured import add_table, has_part
+from lcc_utils.pipeline.names import slug
 from lcc_utils.pipeline.plan import Experiment
 from lcc_utils.pipeline.run import Run, finished
+from lcc_utils.pipeline.study_settings import ShiftSettings
 
 __all__ = ["STUDY", "Compared", "compared", "score_shifted"]
 
@@ -77,7 +77,8 @@ def score_shifted(run: Run, progress: bool = True) -> None:
 
     deadline, work = Workers.from_environment().deadline, Work(found)
     total = sum(len(found.cells_of(experiment)) for experiment in waiting.values())
-    with tqdm(total=total, desc="shifts", unit="cell", disable=not progress) as bar:
+    shown = tqdm(total=total, desc="shifts", unit="cell", disable=not progress)
+    with run.working(), shown as bar:
         for name, experiment in waiting.items():
             if time.time() >= deadline:
                 return
@@ -105,4 +106,4 @@ def compared(run: Run) -> Compared | None:
 
 def part_of(model: str) -> str:
     """Return the name of a model's part of the work."""
-    return f"images-{re.sub('[^a-z0-9]+', '-', model.lower()).strip('-')}"
+    return f"images-{slug(model)}"

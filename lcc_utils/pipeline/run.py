@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,7 @@ from lcc_utils.data.cache import write_atomic
 from lcc_utils.data.paths import user_path
 from lcc_utils.errors import RequestError
 from lcc_utils.evaluation.result import Result, Results
+from lcc_utils.nn.keras_file import check_keras
 from lcc_utils.pipeline import provenance
 from lcc_utils.pipeline.attempt import has_result
 from lcc_utils.pipeline.begin import REPOSITORY, begin
@@ -30,7 +32,9 @@ from lcc_utils.pipeline.gather import (
     write_failures,
 )
 from lcc_utils.pipeline.learners import prepare, require_weights
+from lcc_utils.pipeline.lock import alone
 from lcc_utils.pipeline.measured import GROUPS, read_measured
+from lcc_utils.pipeline.names import checked_name, given_text
 from lcc_utils.pipeline.plan import Experiment, Plan, first_split, make_plan
 from lcc_utils.pipeline.store import (
     csv_text,
@@ -80,10 +84,14 @@ def open_run(
     DataError
         If files are faulty or the disk is full.
     """
+    check_keras()
+    named, data = given_text(run, "The parameter run"), given_text(data, "The parameter data")
+    if named:
+        checked_name(named, "The name of the run")
     config = load_config(profile, parse_overrides(overrides))
     cells = open_cells(config, data, progress)
     digest = cnmc.data_digest(cells)
-    name = run or f"{config.profile}-{short_digest([config.model_dump(mode='json'), digest])[:8]}"
+    name = named or f"{config.profile}-{short_digest([config.model_dump(mode='json'), digest])[:8]}"
     return Run(name, config, cells, digest, parse_overrides(overrides))
 
 
@@ -113,7 +121,7 @@ class Run:
         overrides: dict[str, Any],
     ) -> None:
         self.name, self.config, self.cells = name, config, cells
-        self.folder = runs_dir() / name
+        self.folder = runs_dir() / checked_name(name, "The name of the run")
         self.digest = digest
         self._read: dict[str, Result] = {}
         self._tables: dict[str, tuple[list, pd.DataFrame]] = {}
@@ -166,19 +174,35 @@ class Run:
             Whether to show progress.
         """
         workers = workers or Workers.from_environment()
-        failures = {} if retry else self.failures
         if retry:
-            write_failures(self.folder, {})
-        waiting = {
+            with self.working():
+                write_failures(self.folder, {})
+        if not self._waiting(studies) or time.time() >= workers.deadline:
+            return
+        with self.working():
+            failures, waiting = self.failures, self._waiting(studies)
+            chosen = self._prepared(waiting, workers, progress)
+            failed = compute(chosen, self.cells, self.folder, workers, progress)
+            write_failures(self.folder, failures | failed)
+
+    def working(self) -> AbstractContextManager[None]:
+        """Keep other processes from computing in this run; those that this one starts may.
+
+        Raises
+        ------
+        DataError
+            On entry, if another process computes in it.
+        """
+        return alone(self.folder, "run", "computed")
+
+    def _waiting(self, studies: tuple[str, ...]) -> set[str]:
+        """Return the keys of some studies that have neither a result nor failed."""
+        failures = self.failures
+        return {
             place.key
             for place in self.experiments(*studies)
             if place.key not in failures and not has_result(self.folder, place.key)
         }
-        if not waiting or time.time() >= workers.deadline:
-            return
-        chosen = self._prepared(waiting, workers, progress)
-        failed = compute(chosen, self.cells, self.folder, workers, progress)
-        write_failures(self.folder, failures | failed)
 
     def results(self, *studies: str) -> list[Result]:
         """Return the results of some studies, computing what is missing.

@@ -114,16 +114,32 @@ def write_experiment(
             write_atomic(scratch / name, text)
         write_json(scratch / "origin.json", origin)
         write_json(scratch / "experiment.json", {**record, "digest": record_digest(record)})
-        try:
-            scratch.replace(folder)
-        except OSError:
-            # Another process was first; its result under the same key is the same result.
-            if not (folder / "experiment.json").exists():
-                raise
+        # Another process may be first; its result under the same key is the same result.
+        if not is_whole(folder):
+            _put_in_place(scratch, folder)
     except OSError as error:
         raise DataError(f"{folder} could not be written ({error.strerror}).") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def is_whole(folder: Path) -> bool:
+    """Tell whether an experiment's directory has every file that was written into it."""
+    return all((folder / name).is_file() for name in EXPERIMENT_FILES)
+
+
+def _put_in_place(scratch: Path, folder: Path) -> None:
+    """Rename a whole directory to its place; what lacks a file there is removed."""
+    broken = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
+    if folder.exists():
+        folder.replace(broken)
+    try:
+        scratch.replace(folder)
+    except OSError:
+        if not is_whole(folder):
+            raise
+    finally:
+        shutil.rmtree(broken, ignore_errors=True)
 
 
 def record_digest(record: dict[str, Any]) -> str:
