@@ -20,6 +20,7 @@ from lcc_utils.nn.backbones import backbone
 from lcc_utils.nn.batches import prediction_batches
 from lcc_utils.nn.classifier import build_classifier
 from lcc_utils.nn.compiled import out_of_memory_named
+from lcc_utils.nn.keras_settings import keras_settings
 from lcc_utils.nn.settings import ExperimentSettings
 
 __all__ = ["frozen_backbone", "frozen_features"]
@@ -67,7 +68,7 @@ def frozen_features(
     folder = Path(cache_dir) if cache_dir else default_cache_dir()
     path = folder / f"frozen-{_digest(settings, key, len(pixels))}.npy"
     if not path.exists():
-        with out_of_memory_named(settings):
+        with keras_settings(settings.precision), out_of_memory_named(settings):
             features = _compute(pixels, settings, progress)
         content = io.BytesIO()
         np.save(content, features)

@@ -15,6 +15,7 @@ from lcc_utils.errors import RequestError
 from lcc_utils.nn.backbones import backbone
 
 Positive = Annotated[int, Field(gt=0)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Settings(BaseModel):
@@ -44,8 +45,14 @@ class Loss(Settings):
     """Focal loss, or plain cross-entropy; class weights in the order HEM, ALL."""
 
     name: Literal["focal", "cross_entropy"] = "focal"
-    gamma: float = Field(2.0, ge=0)
-    alpha: tuple[float, float] = (0.75, 0.25)
+    gamma: Weight = 2.0
+    alpha: tuple[Weight, Weight] = (0.75, 0.25)
+
+    @model_validator(mode="after")
+    def _some_class_counts(self) -> Loss:
+        if not any(self.alpha):
+            raise RequestError("loss.alpha is 0 for both classes; nothing would be learned.")
+        return self
 
 
 class Augmentation(Settings):

@@ -14,6 +14,7 @@ from lcc_utils.nn.batches import TrainingBatches
 from lcc_utils.nn.classifier import parameter_counts
 from lcc_utils.nn.compiled import Compiled, out_of_memory_named, prepare
 from lcc_utils.nn.course import Best, Course, OnEpoch
+from lcc_utils.nn.keras_settings import keras_settings
 from lcc_utils.nn.prediction import predict, predict_scores, scores_of
 from lcc_utils.nn.settings import ExperimentSettings
 
@@ -49,7 +50,7 @@ class Fitted:
     classifier, logits
         The model with the weights of its best epoch or, after a refit, of the refit's last;
         and the same layers ending before the softmax. Both are reused by the next training
-        of the same architecture: take what is needed from them before that.
+        of the same architecture in this thread: take what is needed from them before that.
     history
         One dict an epoch of the training that was watched on validation: ``epoch, loss, f1,
         val_loss, val_f1, val_auc, learning_rate``; ``f1`` is over the batches as trained on,
@@ -114,11 +115,12 @@ def fit(
     Raises
     ------
     RequestError
-        If sampling is by subject and the subjects of the cells are not given.
+        If sampling is by subject and the subjects of the cells are not given, or the precision
+        is ``mixed_float16`` on a backend where a scaled loss is not tested.
     DataError
         If a loss or score is not finite, or memory does not suffice; with what to change.
     """
-    with out_of_memory_named(settings):
+    with keras_settings(settings.precision), out_of_memory_named(settings):
         course, best = Course(on_epoch), Best(settings.training)
         model = _search(settings, pixels, training, validation, seed, weighted_f1, course, best)
         scores = predict_scores(model.logits, pixels, validation.rows, settings.prediction.views)
@@ -148,7 +150,7 @@ def train_all(
 
     Parameters and errors are those of :func:`fit`.
     """
-    with out_of_memory_named(settings):
+    with keras_settings(settings.precision), out_of_memory_named(settings):
         return _refit(settings, pixels, cells, seed, Course(on_epoch))
 
 
