@@ -46,8 +46,8 @@ def evaluate(labels: ArrayLike, scores: ArrayLike, threshold: float) -> dict[str
     Raises
     ------
     DataError
-        If there are no cells, the shapes are not (n,) or differ, a label is not 0 or 1, a score is outside
-        0 to 1 or not a number, or the threshold is not a number.
+        If there are no cells, the shapes are not (n,) or differ, a label is not 0 or 1, a score
+        is outside 0 to 1 or not a number, or the threshold is not a number.
     """
     truth, score = checked(labels, scores)
     return {"auc": _auc(truth, score)} | _at_threshold(truth, score, threshold)

@@ -41,8 +41,9 @@ class SqueezeExcite(keras.layers.Layer):
 
     Notes
     -----
-    Input and output: ``(batch, height, width, channels)``, or as ``data_format`` says. Source: Hu, Shen and Sun,
-    "Squeeze-and-Excitation Networks" (CVPR 2018), section 3; arXiv 2601.01026, section 2.
+    Input and output: ``(batch, height, width, channels)``, or as ``data_format`` says.
+    Source: Hu, Shen and Sun, "Squeeze-and-Excitation Networks" (CVPR 2018), section 3; arXiv
+    2601.01026, section 2.
 
     Examples
     --------

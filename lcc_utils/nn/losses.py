@@ -88,10 +88,8 @@ class FocalLoss(keras.losses.Loss):
         ValueError
             As the constructor does, and if the number of classes changes.
         """
-        gamma, weights = (
-            _not_negative("gamma", gamma),
-            _class_weights(alpha),
-        )
+        gamma = _not_negative("gamma", gamma)
+        weights = _class_weights(alpha)
         if len(weights) != self.alpha.shape[0]:
             raise ValueError(
                 f"alpha has {len(weights)} weights and the loss {self.alpha.shape[0]} classes; "
@@ -110,7 +108,7 @@ class FocalLoss(keras.losses.Loss):
         """Return the loss of each cell, shape ``(batch,)``."""
         y_true = ops.cast(y_true, "float32")
         y_pred = ops.cast(y_pred, "float32")
-        y_true = _matched(y_true, y_pred, self.alpha.shape[0])
+        _check_shapes(y_true, y_pred, self.alpha.shape[0])
         if self.from_logits:
             log_p = ops.log_softmax(y_pred, axis=-1)
         else:
@@ -167,23 +165,30 @@ def _shape(values: Any) -> tuple[int | None, ...] | None:
     return tuple(values.shape)
 
 
-def _matched(y_true: Any, y_pred: Any, classes: int) -> Any:
-    """Return the labels if they have the shape of the predictions; refuse to broadcast them."""
+def _check_shapes(y_true: Any, y_pred: Any, classes: int) -> None:
+    """Refuse labels that would be broadcast over the predictions, or the other way round."""
     true, predicted = _shape(y_true), _shape(y_pred)
     known = [shape for shape in (true, predicted) if shape is not None]
     fits = all(len(shape) == 2 and shape[1] in (None, classes) for shape in known)
+    advice = (
+        f"Make integer labels one-hot, keras.ops.one_hot(labels, {classes}) or "
+        f"keras.utils.to_categorical(labels, {classes}), end the model in {classes} outputs, and "
+        "give alpha one weight a class."
+    )
     if not fits or (len(known) == 2 and not _same_length(true[0], predicted[0])):
         raise ValueError(
             f"FocalLoss takes labels and predictions of shape (batch, {classes}), one column a "
-            f"class, but labels have the shape {true} and predictions {predicted}. Make integer "
-            f"labels one-hot, keras.ops.one_hot(labels, {classes}) or keras.utils.to_categorical("
-            f"labels, {classes}), end the model in {classes} outputs, and give alpha one weight a "
-            "class."
+            f"class, but labels have the shape {true} and predictions {predicted}. {advice}"
         )
     if len(known) < 2 or None in true or None in predicted:
-        # The sizes show when the graph runs: reshaping fails where broadcasting would not.
-        return ops.reshape(y_true, ops.shape(y_pred))
-    return y_true
+        # Only a graph of TensorFlow learns its sizes when it runs.
+        import tensorflow as tf
+
+        tf.debugging.assert_equal(
+            tf.shape(y_true),
+            tf.shape(y_pred),
+            f"FocalLoss takes labels and predictions of one shape. {advice}",
+        )
 
 
 def _check_sample_weight(
