@@ -20,7 +20,7 @@ from lcc_utils.nn.training import Cells, fit, predict_scores
 ON_JAX = keras.backend.backend() == "jax"
 # Few, since JAX compiles every operation of an eager layer.
 NAMES = (
-    "model_loss_and_train_step or half_precision_twice or two_rates or only_flagged or trains_inside "
+    "model_loss_and_train_step or small_loss or two_rates or only_flagged or trains_inside "
     "or (all_black and stain and device) or (rotation_fills_its_range and not cpu)"
 )
 
@@ -67,8 +67,8 @@ def test_model_loss_and_train_step():
 
 @pytest.mark.jax
 @pytest.mark.skipif(not ON_JAX, reason="runs in the JAX process, which the test above starts")
-def test_half_precision_twice():
-    """A loss so small that float16 would lose it trains, and a shape that differs is named."""
+def test_a_small_loss_trains_in_half_precision():
+    """One that float16 would lose without a scale; and shapes that differ are named."""
     settings = ExperimentSettings(
         pixels={"size": 32},
         model={"backbone": "small_cnn"},
@@ -82,14 +82,10 @@ def test_half_precision_twice():
     cells = Cells(np.arange(32), labels)
     start = build_classifier("small_cnn", 32, weights="none", precision="mixed_float16")
     before = np.array(start.get_layer("conv_1").kernel)
-    runs = []
-    for _ in range(2):
-        fitted = fit(settings, pixels, cells, cells, 0, best_weighted_f1)
-        kernel = np.array(fitted.classifier.get_layer("conv_1").kernel)
-        assert (kernel != before).mean() > 0.9
-        runs.append(fitted.validation_scores)
-    assert np.isfinite(runs[0]).all()
-    assert np.array_equal(*runs)
+    fitted = fit(settings, pixels, cells, cells, 0, best_weighted_f1)
+    kernel = np.array(fitted.classifier.get_layer("conv_1").kernel)
+    assert (kernel != before).mean() > 0.9
+    assert np.isfinite(fitted.validation_scores).all()
     with pytest.raises(ValueError, match="one_hot"):
         FocalLoss()(np.ones((4, 1)), np.full((4, 2), 0.5))
 
