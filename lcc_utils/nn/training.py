@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from lcc_utils.errors import DataError
+from lcc_utils.errors import DataError, RequestError
 from lcc_utils.nn.batches import TrainingBatches
 from lcc_utils.nn.classifier import parameter_counts
 from lcc_utils.nn.compiled import Compiled, out_of_memory_named, prepare
@@ -25,11 +25,31 @@ WeightedF1 = Callable[[np.ndarray, np.ndarray], float]
 
 @dataclass(frozen=True)
 class Cells:
-    """Some cells: rows in the array of pixels, classes (0 HEM, 1 ALL), and subjects if known."""
+    """Some cells: rows in the array of pixels, classes (0 HEM, 1 ALL), and subjects if known.
+
+    Raises
+    ------
+    RequestError
+        If these are not one row, one class and one subject a cell.
+    """
 
     rows: np.ndarray
     labels: np.ndarray
     subjects: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what would be paired wrongly."""
+        parts = [part for part in (self.rows, self.labels, self.subjects) if part is not None]
+        shapes = [np.shape(part) for part in parts]
+        if any(len(shape) != 1 for shape in shapes) or len(set(shapes)) > 1:
+            raise RequestError(
+                "Cells takes one row, one class and one subject a cell, arrays of shape (n,); got "
+                f"the shapes {', '.join(map(str, shapes))}."
+            )
+        if not np.isin(self.labels, (0, 1)).all():
+            raise RequestError(
+                f"Cells takes the classes 0 (HEM) and 1 (ALL); got {np.unique(self.labels)[:5]}."
+            )
 
     def __add__(self, other: Cells) -> Cells:
         """Return both sets of cells together; subjects are known if both know theirs."""

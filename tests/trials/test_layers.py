@@ -243,6 +243,20 @@ def test_metrics_do_not_pair_arrays_of_other_shapes(measure, shapes):
     assert str(shapes[0]) in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (np.arange(4), np.ones((4, 1), int)),
+        (np.arange(4), np.ones(3, int)),
+        (np.arange(4), np.array([1, 2, 1, 2])),
+        (np.arange(4), np.ones(4, int), np.array(["a"])),
+    ],
+)
+def test_cells_of_a_training_are_paired_one_to_one(parts):
+    with pytest.raises(RequestError, match="Cells takes"):
+        Cells(*parts)
+
+
 # A keras.json of a user: the first three settings that Keras reads from it.
 MACHINES = [
     {"image_data_format": "channels_first", "floatx": "float64", "epsilon": 1e-3},
