@@ -7,10 +7,10 @@ PYTHON = $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	&& echo $$python && break; done)
 PIP = $(@D)/bin/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help book cpu paper published test lint lock system clean
+.PHONY: help book cpu paper published test portability lint lock system clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
 
 book: .venv/ready ## Run every notebook on synthetic cells and build the book
 	.venv/bin/lcc run demo --jobs 2 --threads 1 --resume
@@ -30,6 +30,13 @@ published: .venv-book/ready ## Build the published edition, without TensorFlow
 test: .venv/ready ## Run every test, in two processes
 	.venv/bin/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
+portability: .venv/ready ## Run the tests of numbers as other processors would compute them
+	@set -e; for kind in $(PROCESSORS); do for threads in 1 2; do \
+		echo "$$kind, threads: $$threads"; \
+		env $$kind OMP_NUM_THREADS=$$threads OPENBLAS_NUM_THREADS=$$threads \
+			TF_NUM_INTRAOP_THREADS=$$threads .venv/bin/python -m pytest -q $(NUMERIC); \
+	done; done
+
 lint: .venv/ready ## Check style, format and the direction of imports
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
@@ -47,6 +54,13 @@ system: ## Install what apt must provide: libGL for OpenCV, Chromium for the tes
 clean: ## Remove the environments and what builds left; runs/ stays
 	rm -rf .venv .venv-book .venv-gpu book/_build build *.egg-info
 	rm -rf .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+# Instruction sets and kernels that a processor may have; each adds floats in another order.
+PROCESSORS = ONEDNN_MAX_CPU_ISA=AVX2 ONEDNN_MAX_CPU_ISA=SSE41 TF_ENABLE_ONEDNN_OPTS=0 OPENBLAS_CORETYPE=Haswell
+# Files that compare floats and need no finished run.
+NUMERIC = $(patsubst %,tests/test_%.py,augment attention_reference blocks_and_losses calibration classical \
+	classifier frozen fused metrics predict statistics training) tests/trials/test_layers.py \
+	tests/trials/test_precision.py
 
 # One lock for Linux and macOS, Python 3.11 to 3.13: the newest versions that all of them take.
 COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \

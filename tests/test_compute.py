@@ -183,7 +183,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def cluster(workers: int, places: dict[str, str]):
+def cluster(workers: int, places: dict[str, str], threads: int = 1):
     """A Dask scheduler with workers in processes of their own."""
     address = f"tcp://127.0.0.1:{free_port()}"
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": places}
@@ -192,12 +192,8 @@ def cluster(workers: int, places: dict[str, str]):
     scheduler = subprocess.Popen(
         [*dask, "scheduler", "--host", host, "--port", port, "--no-dashboard"], **quiet
     )
-    started = [
-        subprocess.Popen(
-            [*dask, "worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard"], **quiet
-        )
-        for _ in range(workers)
-    ]
+    worker = [*dask, "worker", address, "--nthreads", str(threads), "--no-nanny", "--no-dashboard"]
+    started = [subprocess.Popen(worker, **quiet) for _ in range(workers)]
     try:
         yield address, started
     finally:
@@ -224,6 +220,26 @@ def test_on_dask_with_a_worker_killed_the_files_are_the_same(whole, profile, pla
     assert 6 <= seen[0] < 48
     assert run.failures == {}
     assert files(run.folder) == whole
+
+
+def test_a_worker_of_two_threads_leaves_the_files_of_one_at_a_time(profile, places, here):
+    """Networks of one architecture, which share a compiled model, beside classical models."""
+    variants = {
+        "small network": {"model.backbone": "small_cnn", "training.epochs": 3},
+        "at a lower rate": {
+            "model.backbone": "small_cnn", "training.epochs": 3, "training.learning_rate": 1e-4,
+        },
+        "gradient boosting": {"model.backbone": "gradient_boosting"},
+    }  # fmt: skip
+    source = altered(profile, "threads", seeds=2, variants=variants)
+    beside, alone = (open_run(source, run=f"threads-{name}") for name in ("beside", "alone"))
+    with cluster(1, places, threads=2) as (address, _):
+        workers = Workers(dask=address)
+        assert compute(planned(beside), beside.cells, beside.folder, workers, False) == {}
+        for experiment in planned(alone):
+            assert compute([experiment], alone.cells, alone.folder, workers, False) == {}
+    assert len(files(alone.folder)) == 12 * 3
+    assert files(beside.folder) == files(alone.folder)
 
 
 def test_without_a_scheduler_the_request_is_refused(profile, here, monkeypatch):

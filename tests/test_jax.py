@@ -20,7 +20,7 @@ from lcc_utils.nn.training import Cells, fit, predict_scores
 ON_JAX = keras.backend.backend() == "jax"
 # Few, since JAX compiles every operation of an eager layer.
 NAMES = (
-    "model_loss_and_train_step or two_rates or only_flagged or trains_inside "
+    "model_loss_and_train_step or small_loss or two_rates or only_flagged or trains_inside "
     "or (all_black and stain and device) or (rotation_fills_its_range and not cpu)"
 )
 
@@ -34,7 +34,7 @@ def test_a_training_and_the_layer_run_under_jax(under_jax):
         cwd=under_jax["PYTHONPATH"], env=under_jax, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
-    assert "6 passed" in done.stdout, done.stdout[-500:]
+    assert "7 passed" in done.stdout, done.stdout[-500:]
 
 
 @pytest.mark.jax
@@ -63,6 +63,31 @@ def test_model_loss_and_train_step():
     assert np.isfinite(runs[0]).all()
     assert np.array_equal(*runs)
     assert fitted.validation_scores.shape == (96,)
+
+
+@pytest.mark.jax
+@pytest.mark.skipif(not ON_JAX, reason="runs in the JAX process, which the test above starts")
+def test_a_small_loss_trains_in_half_precision():
+    """One that float16 would lose without a scale; and shapes that differ are named."""
+    settings = ExperimentSettings(
+        pixels={"size": 32},
+        model={"backbone": "small_cnn"},
+        training={"epochs": 1, "batch": 16, "steps_per_epoch": 1, "weight_decay": 0},
+        augmentation={"policy": "none"},
+        loss={"alpha": (1e-7, 1e-7), "gamma": 0},
+        precision="mixed_float16",
+    )
+    labels = np.tile([1, 0], 16)
+    pixels = np.random.default_rng(0).integers(0, 255, (32, 32, 32, 3), np.uint8)
+    cells = Cells(np.arange(32), labels)
+    start = build_classifier("small_cnn", 32, weights="none", precision="mixed_float16")
+    before = np.array(start.get_layer("conv_1").kernel)
+    fitted = fit(settings, pixels, cells, cells, 0, best_weighted_f1)
+    kernel = np.array(fitted.classifier.get_layer("conv_1").kernel)
+    assert (kernel != before).mean() > 0.9
+    assert np.isfinite(fitted.validation_scores).all()
+    with pytest.raises(ValueError, match="one_hot"):
+        FocalLoss()(np.ones((4, 1)), np.full((4, 2), 0.5))
 
 
 @pytest.mark.jax

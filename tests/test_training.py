@@ -178,11 +178,13 @@ def test_scores_are_means_over_views(data):
     turned = np.concatenate([np.rot90(pixels[rows], k, axes=(1, 2)) for k in range(4)])
     mirrored = np.concatenate([turned, turned[:, :, ::-1]])
     by_hand = predict_scores(model, mirrored, np.arange(40)).reshape(8, 5)
-    np.testing.assert_array_equal(by_hand[0], one)
-    assert np.ptp(by_hand, axis=0).min() > 0
+    # Batches of 5 and of 40 in float32: kernels may add in another order, which is worth some
+    # units of 1e-7 in a score; views differ by far more.
+    np.testing.assert_allclose(by_hand[0], one, rtol=1e-5)
+    assert np.ptp(by_hand, axis=0).min() > 1e-4
     four, eight = (predict_scores(model, pixels, rows, views=n) for n in (4, 8))
-    np.testing.assert_allclose(four, by_hand[:4].mean(axis=0), rtol=1e-6)
-    np.testing.assert_allclose(eight, by_hand.mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(four, by_hand[:4].mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(eight, by_hand.mean(axis=0), rtol=1e-5)
 
 
 def test_validation_scores_use_the_views_of_the_settings(data):

@@ -48,8 +48,8 @@ def evaluate(labels: ArrayLike, scores: ArrayLike, threshold: float) -> dict[str
     Raises
     ------
     DataError
-        If there are no cells, the lengths differ, a label is not 0 or 1, a score is outside
-        0 to 1 or not a number, or the threshold is not a number.
+        If there are no cells, the shapes are not (n,) or differ, a label is not 0 or 1, a score
+        is outside 0 to 1 or not a number, or the threshold is not a number.
     """
     truth, score = checked(labels, scores)
     return {"auc": _auc(truth, score)} | _at_threshold(truth, score, threshold)
@@ -179,6 +179,12 @@ def checked(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.int64], ND
 
     Parameters and errors are those of :func:`evaluate`.
     """
+    shapes = np.shape(labels), np.shape(scores)
+    if any(len(shape) != 1 for shape in shapes):
+        raise DataError(
+            f"Labels of the shape {shapes[0]} and scores of {shapes[1]} do not pair; give one "
+            "label and one score, P(ALL), a cell: two arrays of shape (n,)."
+        )
     truth, score = _numbers(labels), _numbers(scores)
     if truth.size == 0:
         raise DataError("There are no predictions to measure; run the experiment again.")

@@ -52,13 +52,15 @@ def open_archive(path: Path) -> Any:
 
     from lcc_utils.nn.blocks import SqueezeExcite
     from lcc_utils.nn.fused import FusedActivation, FusedBatchNormalization
+    from lcc_utils.nn.keras_settings import keras_settings
 
     ours = {
         f"lcc_utils>{one.__name__}": one
         for one in (SqueezeExcite, FusedActivation, FusedBatchNormalization)
     }
     try:
-        return keras.saving.load_model(path, custom_objects=ours, compile=False, safe_mode=True)
+        with keras_settings():
+            return keras.saving.load_model(path, custom_objects=ours, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises whatever the layer at hand raises
         reason = str(error).strip().splitlines()
         raise DataError(

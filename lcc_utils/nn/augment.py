@@ -52,12 +52,14 @@ class Augmentation(keras.layers.Layer):
     ------
     RequestError
         The policy is unknown.
+    ValueError
+        The shapes of images and flags are others, as far as they are known.
     """
 
     def __init__(self, policy: str | Policy | dict, seed: int = 0, **kwargs):
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
-        self.policy = Policy(**policy) if isinstance(policy, dict) else policy_named(policy)
+        self.policy = policy_named(policy)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         if self.policy.resamples and keras.backend.backend() == "tensorflow":
@@ -71,6 +73,7 @@ class Augmentation(keras.layers.Layer):
 
     def call(self, images, flags, training=None):
         """Return (n, h, w, 3) images, those with a flag changed while training."""
+        _check_shapes(images.shape, flags.shape)
         images = ops.cast(images, self.compute_dtype)
         if not training or self.policy.is_identity:
             return images
@@ -121,8 +124,9 @@ class Augmentation(keras.layers.Layer):
         if self.policy.resamples:
             matrix = _inverse_affine(images, mirrored, upturned, draw["angle"], draw["scale"])
             return ops.image.affine_transform(
-                images, matrix, interpolation="bilinear", fill_mode="constant", fill_value=0
-            )
+                images, matrix, interpolation="bilinear", fill_mode="constant", fill_value=0,
+                data_format="channels_last",
+            )  # fmt: skip
         if self.policy.horizontal_flip:
             images = ops.where(_per_image(mirrored), ops.flip(images, axis=2), images)
         if self.policy.vertical_flip:
@@ -208,6 +212,16 @@ def augment_on_cpu(
     return augment_imgaug.augment(images, cells, chosen, seed, epoch, EDGE_LEVEL)
 
 
+def _check_shapes(images, flags):
+    """Refuse images that are not (n, h, w, 3), and flags that would be broadcast over them."""
+    fits = len(images) == 4 and images[-1] in (3, None) and len(flags) == 1
+    if not fits or (None not in (images[0], flags[0]) and images[0] != flags[0]):
+        raise ValueError(
+            f"Augmentation takes images (n, height, width, 3) and flags (n,); got {tuple(images)} "
+            f"and {tuple(flags)}."
+        )
+
+
 def _chosen(flags, changed, images):
     """Images that have a flag from the first, the others from the second."""
     if keras.backend.backend() == "tensorflow":
@@ -236,8 +250,8 @@ def _inverse_affine(images, mirrored, upturned, angle, scale):
     """
     height, width = images.shape[1], images.shape[2]
     centre_x, centre_y = (width - 1) / 2.0, (height - 1) / 2.0
-    sign_x = ops.where(mirrored, -1.0, 1.0)
-    sign_y = ops.where(upturned, -1.0, 1.0)
+    # Not from two plain numbers, which would take the float type of keras.json.
+    sign_x, sign_y = (1.0 - 2.0 * ops.cast(own, angle.dtype) for own in (mirrored, upturned))
     cosine, sine = ops.cos(angle) / scale, ops.sin(angle) / scale
     a0, a1 = sign_x * cosine, sign_x * sine
     b0, b1 = -sign_y * sine, sign_y * cosine
@@ -261,11 +275,14 @@ def _jitter_stains(images, factors, shifts):
 
 def _shift_hue_and_saturation(images, shift, factor):
     # Hue and saturation do not depend on the unit of the levels, and the value has theirs.
-    hue, saturation, value = ops.split(ops.image.rgb_to_hsv(images), 3, axis=-1)
+    hue, saturation, value = ops.split(
+        ops.image.rgb_to_hsv(images, data_format="channels_last"), 3, axis=-1
+    )
     hue = hue + _per_image(shift)
     hue = hue - ops.floor(hue)
     saturation = ops.minimum(saturation * _per_image(factor), 1.0)
-    return ops.image.hsv_to_rgb(ops.concatenate([hue, saturation, value], axis=-1))
+    changed = ops.concatenate([hue, saturation, value], axis=-1)
+    return ops.image.hsv_to_rgb(changed, data_format="channels_last")
 
 
 def _cell_mean(images, coverage):

@@ -51,9 +51,14 @@ def fixed_gate_logits(
     block = _block(model, layer)
     below = keras.Model(model.input, block.input)
     above = keras.Model(block.output, model.output)
-    images = np.asarray(images, np.float32)
+    images, weights = np.asarray(images, np.float32), np.asarray(weights, np.float32)
+    if weights.shape != (block.output.shape[-1],):
+        raise RequestError(
+            f"The block has {block.output.shape[-1]} channels and takes one weight each; got the "
+            f"shape {weights.shape}."
+        )
     parts = [
-        np.asarray(above(below(images[at : at + _BATCH]) * np.asarray(weights, np.float32)))
+        np.asarray(above(below(images[at : at + _BATCH]) * weights))
         for at in range(0, len(images), _BATCH)
     ]
     return np.concatenate(parts)

@@ -7,7 +7,6 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import RLock
 from typing import Any
 
 import keras
@@ -19,13 +18,12 @@ from lcc_utils.nn.backbones import Backbone, backbone
 from lcc_utils.nn.blocks import SqueezeExcite
 from lcc_utils.nn.fused import with_fused_layers
 from lcc_utils.nn.keras_file import keras_home
+from lcc_utils.nn.keras_settings import keras_settings
 
 CLASSES = ("HEM", "ALL")
 SCRATCH_MOMENTUM = 0.9
 # Every layer with weights that does not belong to the backbone.
 HEAD = ("attention", "fc_1", "fc_1_norm", "fc_2", "fc_2_norm", "logits")
-# Models are seeded, and so built, one after the other.
-_ONE_AT_A_TIME = RLock()
 
 
 def build_classifier(
@@ -82,10 +80,11 @@ def build_classifier(
     Notes
     -----
     Source: arXiv 2601.01026, section 2; EfficientNetV2's own stochastic depth of .2 is
-    kept. With EfficientNetV2-B3 the model has 14,038,272 trainable parameters.
+    kept. With EfficientNetV2-B3 the model has 14,038,272 trainable parameters. Data format, float
+    type and epsilon are fixed, whatever ``keras.json`` says.
     """
     found = backbone(name, size=size, weights=weights)
-    with _seeded(seed), _dtype_policy(precision):
+    with keras_settings(precision), _seeded(seed):
         image = keras.Input((size, size, 3), name="image", dtype="float32")
         features = _features(found, image, weights)
         if attention:
@@ -95,8 +94,13 @@ def build_classifier(
 
 
 def logits_model(classifier: keras.Model) -> keras.Model:
-    """Return a model that shares the classifier's layers and ends before the softmax."""
-    return keras.Model(classifier.input, classifier.get_layer("logits").output, name="logits_model")
+    """Return a model that shares the classifier's layers and ends before the softmax.
+
+    It has the classifier's dtype policy, so that Keras scales its loss in float16 too.
+    """
+    with keras_settings(classifier.dtype_policy.name):
+        output = classifier.get_layer("logits").output
+        return keras.Model(classifier.input, output, name="logits_model")
 
 
 def parameter_counts(model: keras.Model) -> dict[str, int]:
@@ -131,24 +135,14 @@ def _seeded(seed: int) -> Iterator[None]:
     ``keras.utils.set_random_seed`` would do, but on TensorFlow it also discards every
     compiled kernel of the process, which costs half a minute for a large network. To seed
     Python's random would not: other threads, such as those of Dask, draw from it meanwhile.
+    Within ``keras_settings``, one thread at a time.
     """
-    with _ONE_AT_A_TIME:
-        before = seed_generator.python_random
-        seed_generator.python_random = random.Random(seed)
-        try:
-            yield
-        finally:
-            seed_generator.python_random = before
-
-
-@contextmanager
-def _dtype_policy(name: str) -> Iterator[None]:
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(name)
+    before = seed_generator.python_random
+    seed_generator.python_random = random.Random(seed)
     try:
         yield
     finally:
-        keras.config.set_dtype_policy(before)
+        seed_generator.python_random = before
 
 
 def _features(found: Backbone, image: Any, weights: str) -> Any:

@@ -1,6 +1,7 @@
 """A compiled model, built once for each architecture and reset between trainings.
 
-When memory does not suffice, all are let go, so that the next training has it.
+A model that a thread has used stays that thread's until it calls :func:`share_models`; when memory
+does not suffice, all are let go, so that the next training has it.
 """
 
 from __future__ import annotations
@@ -8,23 +9,28 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Thread, current_thread
 
 import keras
 import numpy as np
 
-from lcc_utils.errors import DataError
+from lcc_utils.errors import DataError, RequestError
 from lcc_utils.nn.augment import Augmentation
 from lcc_utils.nn.classifier import backbone_paths, build_classifier, logits_model
+from lcc_utils.nn.keras_settings import keras_settings
 from lcc_utils.nn.losses import FocalLoss
 from lcc_utils.nn.schedules import Constant, LayerwiseAdamW, OneCycle
 from lcc_utils.nn.settings import ExperimentSettings, Model
 
-__all__ = ["Compiled", "out_of_memory_named", "prepare"]
+__all__ = ["Compiled", "out_of_memory_named", "prepare", "share_models"]
 
 # Tracing the first step costs more than many a training: the last few models stay compiled.
-_KEPT: dict[tuple, Compiled] = {}
+# Each stands beside the thread that may still use it, or None.
+_KEPT: dict[tuple, tuple[Thread | None, Compiled]] = {}
 _MOST = 4
 _AUGMENTATION = "augmentation"
+# Backends on which a training in float16 with a scaled loss is tested.
+_SCALED = ("tensorflow", "jax")
 
 
 @dataclass(frozen=True)
@@ -49,21 +55,53 @@ class Compiled:
 
 
 def prepare(settings: ExperimentSettings, seed: int) -> Compiled:
-    """Return a compiled model in the state of a new one with this seed."""
+    """Return a compiled model in the state of a new one with this seed.
+
+    In ``mixed_float16`` Keras scales its loss, so that small gradients do not vanish.
+
+    Raises
+    ------
+    RequestError
+        If the precision is ``mixed_float16`` on a backend where that is not tested.
+    """
+    _check_precision(settings.precision)
+    # The policy must also hold for the trainer: it decides whether the loss is scaled.
+    with keras_settings(settings.precision):
+        return _prepared(settings, seed)
+
+
+def share_models() -> None:
+    """Let the next training of any thread reuse the models that this thread has used."""
+    for key, (thread, model) in list(_KEPT.items()):
+        if thread is current_thread():
+            _KEPT[key] = None, model
+
+
+def _check_precision(precision: str) -> None:
+    backend = keras.backend.backend()
+    if precision == "mixed_float16" and backend not in _SCALED:
+        raise RequestError(
+            f"precision mixed_float16 needs a scaled loss, which is tested on "
+            f"{' and '.join(_SCALED)} and not on {backend}. Set precision to mixed_bfloat16 or "
+            "float32, or KERAS_BACKEND to tensorflow."
+        )
+
+
+def _prepared(settings: ExperimentSettings, seed: int) -> Compiled:
     recipe = settings.training
     # What runs in the compiled step; imgaug runs before it.
     on_device = settings.augmentation.engine == "keras"
     policy = settings.augmentation.policy if on_device else "none"
     architecture = (settings.model, settings.pixels.size, policy, settings.precision)
     step = recipe.schedule, recipe.weight_decay, recipe.clip_norm, recipe.backbone_rate
-    model = _KEPT.pop((architecture, step), None)
-    if model is None:
+    thread, model = _KEPT.pop((architecture, step), (None, None))
+    if model is None or thread not in (None, current_thread()):
         model = _compile(*_build(*architecture, seed), *step)
     else:
         _renew(model, settings, seed)
     # JAX bakes the values of loss and schedule into the compiled step; TensorFlow does not.
     if keras.backend.backend() != "jax":
-        _KEPT[architecture, step] = model
+        _KEPT[architecture, step] = current_thread(), model
         while len(_KEPT) > _MOST:
             _KEPT.pop(next(iter(_KEPT)))
     plain = settings.loss.name == "cross_entropy"
@@ -133,8 +171,12 @@ def _renew(model: Compiled, settings: ExperimentSettings, seed: int) -> None:
     for old, fresh in zip(model.classifier.variables, new.variables, strict=True):
         old.assign(fresh)
     model.trainer.get_layer(_AUGMENTATION).reseed(seed)
-    for variable in model.trainer.optimizer.variables:
+    optimizer = model.trainer.optimizer
+    for variable in optimizer.variables:
         variable.assign(keras.ops.zeros(variable.shape, variable.dtype))
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        # With a scale of zero every gradient would be zero divided by zero.
+        optimizer.dynamic_scale.assign(optimizer.initial_scale)
 
 
 def _build(

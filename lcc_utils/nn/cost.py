@@ -86,6 +86,11 @@ def _size(kernel: keras.Variable) -> int:
 
 def _places(layer: keras.Layer) -> int:
     """Return how many places a layer's output has, channels last."""
+    if getattr(layer, "data_format", "channels_last") != "channels_last":
+        raise RequestError(
+            f"The multiply-adds of layer {layer.name!r} are counted channels last, and it has "
+            f"{layer.data_format}; build the model with data_format channels_last."
+        )
     shape = layer.output.shape[1:-1]
     if None in shape:
         raise RequestError(

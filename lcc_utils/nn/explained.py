@@ -52,11 +52,20 @@ def checked(
     targets = np.asarray(targets, np.int64)
     if targets.shape != (len(images),):
         raise ValueError(f"{len(images)} images need as many targets, got {targets.shape}")
+    classes = model.output.shape[-1]
+    if targets.min() < 0 or targets.max() >= max(classes, 2):
+        raise ValueError(f"targets must be classes 0 to {classes - 1}, got {np.unique(targets)}")
     return images, targets
 
 
 def probe_of(model: keras.Model, layer: str | None) -> keras.Model:
     """Return a model that gives a layer's output, by default the last feature map, and its own."""
+    for own in model.layers:
+        if getattr(own, "data_format", "channels_last") != "channels_last":
+            raise RequestError(
+                f"Maps are drawn channels last, and layer {own.name!r} has {own.data_format}; "
+                "build the model with data_format channels_last."
+            )
     features = model.get_layer(layer or feature_layer(model)).output
     return keras.Model(model.input, [features, model.output])
 
@@ -69,7 +78,9 @@ def batches(images: np.ndarray, targets: np.ndarray) -> list[tuple[np.ndarray, n
 
 def enlarged(maps: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Return maps ``(n, h, w)`` bilinearly brought to another height and width."""
-    resized = keras.ops.image.resize(np.asarray(maps, np.float32)[..., None], tuple(shape))
+    resized = keras.ops.image.resize(
+        np.asarray(maps, np.float32)[..., None], tuple(shape), data_format="channels_last"
+    )
     return np.asarray(resized)[..., 0]
 
 

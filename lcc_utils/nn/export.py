@@ -12,6 +12,7 @@ import numpy as np
 
 from lcc_utils.data.cache import write_atomic
 from lcc_utils.errors import DataError, RequestError
+from lcc_utils.nn.keras_settings import keras_settings
 
 __all__ = ["INPUT", "export_half", "export_onnx", "settle"]
 
@@ -56,7 +57,8 @@ def export_onnx(model: keras.Model, path: str | Path) -> Path:
             f"{keras.backend.backend()}; set KERAS_BACKEND to tensorflow."
         )
     try:
-        content = _converted(model).SerializeToString()
+        with keras_settings():
+            content = _converted(model).SerializeToString()
     except Exception as error:  # tf2onnx raises whatever its rewriters meet
         raise DataError(
             f"{model.name} could not be converted to ONNX ({type(error).__name__}: "

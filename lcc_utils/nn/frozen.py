@@ -19,6 +19,7 @@ from lcc_utils.nn.backbones import backbone
 from lcc_utils.nn.batches import prediction_batches
 from lcc_utils.nn.classifier import build_classifier
 from lcc_utils.nn.compiled import out_of_memory_named
+from lcc_utils.nn.keras_settings import keras_settings
 from lcc_utils.nn.settings import ExperimentSettings
 
 __all__ = ["frozen_backbone", "frozen_features"]
@@ -67,7 +68,7 @@ def frozen_features(
     path = folder / f"frozen-{_digest(settings, key, len(pixels))}.array"
     features = kept_array(path, "float32", (len(pixels), None))
     if features is None:
-        with out_of_memory_named(settings):
+        with keras_settings(settings.precision), out_of_memory_named(settings):
             features = np.asarray(_compute(pixels, settings, progress), np.float32)
         keep_array(path, features)
     return features

@@ -36,8 +36,9 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
             return super().call(inputs, training=training, mask=mask)
         from tensorflow.compat.v1.nn import fused_batch_norm
 
-        scale = ops.convert_to_tensor(self.gamma) if self.scale else ops.ones(inputs.shape[-1:])
-        offset = ops.convert_to_tensor(self.beta) if self.center else ops.zeros(inputs.shape[-1:])
+        channels = inputs.shape[-1:]
+        scale = ops.convert_to_tensor(self.gamma) if self.scale else ops.ones(channels, "float32")
+        offset = ops.convert_to_tensor(self.beta) if self.center else ops.zeros(channels, "float32")
         if not (training and self.trainable):
             known = [ops.convert_to_tensor(v) for v in (self.moving_mean, self.moving_variance)]
             return fused_batch_norm(

@@ -39,14 +39,12 @@ def build_original(precision: str = "float32") -> keras.Model:
     """
     import keras
 
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(precision)
-    try:
+    from lcc_utils.nn.keras_settings import keras_settings
+
+    with keras_settings(precision):
         image = keras.Input((ORIGINAL_SIZE, ORIGINAL_SIZE, 3), name="image", dtype="float32")
         top = keras.applications.VGG16(
             include_top=True, weights=None, input_tensor=image, classifier_activation=None
         )
         probability = keras.layers.Softmax(name="probability", dtype="float32")(top.output)
         return keras.Model(image, probability, name=ORIGINAL)
-    finally:
-        keras.config.set_dtype_policy(before)

@@ -5,8 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lcc_utils.errors import RequestError
+from lcc_utils.nn.numbers import number
 
 __all__ = ["POLICIES", "Policy", "policy_named"]
+
+
+# Largest value of each property; noise has none.
+_LARGEST = {
+    "horizontal_flip": 1.0, "vertical_flip": 1.0, "rotation": 180.0, "scale": 0.9,
+    "brightness": 1.0, "contrast": 1.0, "hue": 0.5, "saturation": 1.0, "noise": float("inf"),
+    "stain": 1.0,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,12 @@ class Policy:
         factor uniform in 1 ± stain, and raised by an amount uniform in ± stain; their unit is
         that of the optical density, -ln(level / 255).
 
+    Raises
+    ------
+    RequestError
+        A value is no number, negative, or above the largest that has a meaning: 1 for shares and
+        probabilities, 180 degrees, half the colour circle, and 0.9 for the scale.
+
     Notes
     -----
     Jitter of stains: Tellez et al., "Whole-Slide Mitosis Detection in H&E Breast Histology
@@ -57,6 +72,17 @@ class Policy:
     saturation: float = 0.0
     noise: float = 0.0
     stain: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning."""
+        for name, most in _LARGEST.items():
+            number(
+                f"{name} of an augmentation policy",
+                getattr(self, name),
+                f"must be in 0 to {most:g}" if most < float("inf") else "must not be negative",
+                lambda value, most=most: 0 <= value <= most,
+                RequestError,
+            )
 
     @property
     def resamples(self) -> bool:
@@ -107,17 +133,24 @@ POLICIES: dict[str, Policy] = {
 }
 
 
-def policy_named(policy: str | Policy) -> Policy:
-    """Look up a policy; a `Policy` is returned as it is.
+def policy_named(policy: str | Policy | dict) -> Policy:
+    """Look up a policy by name, or make one of a mapping; a `Policy` is returned as it is.
 
     Raises
     ------
     RequestError
-        The name is not in `POLICIES`.
+        The name is not in `POLICIES`, or the mapping names no property of a policy.
     """
     if isinstance(policy, Policy):
         return policy
-    if policy not in POLICIES:
+    if isinstance(policy, dict):
+        if unknown := [name for name in policy if name not in _LARGEST]:
+            raise RequestError(
+                f"An augmentation policy has no property {unknown[0]!r}; it has "
+                f"{', '.join(_LARGEST)}."
+            )
+        return Policy(**policy)
+    if not isinstance(policy, str) or policy not in POLICIES:
         raise RequestError(
             f"There is no augmentation policy {policy!r}. Set `policy` to one of: "
             f"{', '.join(POLICIES)}."

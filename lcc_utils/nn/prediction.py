@@ -10,6 +10,7 @@ from scipy.special import expit
 
 from lcc_utils.errors import DataError
 from lcc_utils.nn.batches import prediction_batches
+from lcc_utils.nn.keras_settings import keras_settings
 
 __all__ = ["predict", "predict_scores", "scores_of"]
 
@@ -49,6 +50,7 @@ def predict_scores(
     return total / views
 
 
+@keras_settings()
 def predict(model: keras.Model, pixels: np.ndarray, rows: np.ndarray, view: int = 0) -> Any:
     """Return a model's output for one or more cells: an array, or a list as the model has it.
 

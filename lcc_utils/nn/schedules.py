@@ -9,6 +9,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from lcc_utils.nn.numbers import number, whole_number
+
 
 @keras.saving.register_keras_serializable(package="lcc_utils")
 class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
@@ -20,9 +22,15 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
     Parameters
     ----------
     peak
-        The highest learning rate.
+        The highest learning rate, above 0.
     total_steps
-        Optimizer steps of the whole training; 2 or more.
+        Optimizer steps of the whole training, 1 or more; a training of one step has the rate of
+        the start.
+
+    Raises
+    ------
+    ValueError
+        If ``peak`` or ``total_steps`` is anything else.
 
     Notes
     -----
@@ -42,8 +50,9 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
 
     def assign(self, peak: float, total_steps: int) -> None:
         """Set the peak and the number of steps, leaving compiled code as it is."""
+        peak, steps = _rate(peak), whole_number("total_steps", total_steps, 1)
         self.peak.assign(peak)
-        self.total_steps.assign(float(max(2, total_steps)))
+        self.total_steps.assign(float(max(2, steps)))
 
     def __call__(self, step: Any) -> Any:
         """Return the learning rate at a step, counted from 0."""
@@ -56,22 +65,22 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
     def get_config(self) -> dict[str, Any]:
         """Return what is needed to build the schedule again."""
         return {
-            "peak": float(self.peak.numpy()),
-            "total_steps": int(self.total_steps.numpy()),
+            "peak": float(ops.convert_to_numpy(self.peak)),
+            "total_steps": int(ops.convert_to_numpy(self.total_steps)),
         }
 
 
 @keras.saving.register_keras_serializable(package="lcc_utils")
 class Constant(keras.optimizers.schedules.LearningRateSchedule):
-    """The same learning rate at every step; ``assign`` as in :class:`OneCycle`."""
+    """Keep one learning rate, above 0, at every step; ``assign`` as in :class:`OneCycle`."""
 
     def __init__(self, peak: float) -> None:
         super().__init__()
-        self.peak = keras.Variable(peak, trainable=False, dtype="float32", name="rate")
+        self.peak = keras.Variable(_rate(peak), trainable=False, dtype="float32", name="rate")
 
     def assign(self, peak: float, total_steps: int) -> None:  # noqa: ARG002
         """Set the rate; the number of steps changes nothing."""
-        self.peak.assign(peak)
+        self.peak.assign(_rate(peak))
 
     def __call__(self, step: Any) -> Any:  # noqa: ARG002
         """Return the rate."""
@@ -79,7 +88,7 @@ class Constant(keras.optimizers.schedules.LearningRateSchedule):
 
     def get_config(self) -> dict[str, Any]:
         """Return what is needed to build the schedule again."""
-        return {"peak": float(self.peak.numpy())}
+        return {"peak": float(ops.convert_to_numpy(self.peak))}
 
 
 @keras.saving.register_keras_serializable(package="lcc_utils")
@@ -93,15 +102,21 @@ class LayerwiseAdamW(keras.optimizers.Adam):
     Parameters
     ----------
     learning_rate
-        A rate, or a schedule.
+        A rate above 0, or a schedule.
     weight_decay
-        As in AdamW.
+        As in AdamW, 0 or more.
     share
         Share of the rate, above 0 and up to 1.
     slow
         Paths of the variables that it holds for; the others learn at the whole rate.
     **kwargs
         Passed on to ``keras.optimizers.Adam``.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range, ``slow`` is one string, or, when the variables are known,
+        none of them has a path in ``slow``.
 
     Notes
     -----
@@ -123,11 +138,23 @@ class LayerwiseAdamW(keras.optimizers.Adam):
         name: str = "layerwise_adamw",
         **kwargs: Any,
     ) -> None:
+        if isinstance(learning_rate, int | float):
+            learning_rate = _rate(learning_rate)
+        if isinstance(slow, str):
+            raise ValueError(f"slow must be a list of variable paths; write [{slow!r}].")
         super().__init__(learning_rate, name=name, **kwargs)
-        self.share, self.slow, self.decay = share, frozenset(slow), weight_decay
+        self.share = number("share", share, "must be above 0 and up to 1", lambda v: 0 < v <= 1)
+        self.slow = frozenset(slow)
+        self.decay = number("weight_decay", weight_decay, "must not be negative", lambda v: v >= 0)
 
     def build(self, variables: Any) -> None:
         """Learn which variables there are; their order decides which share is whose."""
+        paths = [v.path for v in variables]
+        if self.share < 1 and self.slow and self.slow.isdisjoint(paths):
+            raise ValueError(
+                f"None of the {len(paths)} variables has a path in slow, such as "
+                f"{min(self.slow)!r}; the first variable is {paths[0] if paths else 'missing'!r}."
+            )
         super().build(variables)
         self._shares = tuple(self.share if v.path in self.slow else 1.0 for v in variables)
 
@@ -141,8 +168,9 @@ class LayerwiseAdamW(keras.optimizers.Adam):
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Move one variable by its own rate."""
         rate = learning_rate * self._shares[self._get_variable_index(variable)]
-        self.assign_sub(variable, variable * ops.cast(rate * self.decay, variable.dtype))
-        if keras.backend.backend() == "tensorflow":
+        if self._use_weight_decay(variable):
+            self.assign_sub(variable, variable * ops.cast(rate * self.decay, variable.dtype))
+        if keras.backend.backend() == "tensorflow" and not self.amsgrad:
             self._move(gradient, variable, rate)
         else:
             super().update_step(gradient, variable, rate)
@@ -152,17 +180,15 @@ class LayerwiseAdamW(keras.optimizers.Adam):
         from tensorflow.raw_ops import ResourceApplyAdam
 
         place = self._get_variable_index(variable)
+        numbers = {
+            "beta1_power": self._powers[0], "beta2_power": self._powers[1], "lr": rate,
+            "beta1": self.beta_1, "beta2": self.beta_2, "epsilon": self.epsilon, "grad": gradient,
+        }  # fmt: skip
         ResourceApplyAdam(
             var=variable.handle,
             m=self._momentums[place].value.handle,
             v=self._velocities[place].value.handle,
-            beta1_power=self._powers[0],
-            beta2_power=self._powers[1],
-            lr=rate,
-            beta1=self.beta_1,
-            beta2=self.beta_2,
-            epsilon=self.epsilon,
-            grad=gradient,
+            **{name: ops.cast(value, variable.dtype) for name, value in numbers.items()},
         )
 
     def get_config(self) -> dict[str, Any]:
@@ -173,6 +199,10 @@ class LayerwiseAdamW(keras.optimizers.Adam):
             "slow": sorted(self.slow),
             "weight_decay": self.decay,
         }
+
+
+def _rate(value: Any) -> float:
+    return number("the learning rate", value, "must be above 0", lambda v: v > 0)
 
 
 def _cosine(start: Any, end: Any, share: Any) -> Any:

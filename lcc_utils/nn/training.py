@@ -9,11 +9,12 @@ import keras
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from lcc_utils.errors import DataError
+from lcc_utils.errors import DataError, RequestError
 from lcc_utils.nn.batches import TrainingBatches
 from lcc_utils.nn.classifier import parameter_counts
 from lcc_utils.nn.compiled import Compiled, out_of_memory_named, prepare
 from lcc_utils.nn.course import Best, Course, OnEpoch
+from lcc_utils.nn.keras_settings import keras_settings
 from lcc_utils.nn.prediction import predict, predict_scores, scores_of
 from lcc_utils.nn.settings import ExperimentSettings
 
@@ -24,11 +25,31 @@ WeightedF1 = Callable[[np.ndarray, np.ndarray], float]
 
 @dataclass(frozen=True)
 class Cells:
-    """Some cells: rows in the array of pixels, classes (0 HEM, 1 ALL), and subjects if known."""
+    """Some cells: rows in the array of pixels, classes (0 HEM, 1 ALL), and subjects if known.
+
+    Raises
+    ------
+    RequestError
+        If these are not one row, one class and one subject a cell.
+    """
 
     rows: np.ndarray
     labels: np.ndarray
     subjects: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what would be paired wrongly."""
+        parts = [part for part in (self.rows, self.labels, self.subjects) if part is not None]
+        shapes = [np.shape(part) for part in parts]
+        if any(len(shape) != 1 for shape in shapes) or len(set(shapes)) > 1:
+            raise RequestError(
+                "Cells takes one row, one class and one subject a cell, arrays of shape (n,); got "
+                f"the shapes {', '.join(map(str, shapes))}."
+            )
+        if not np.isin(self.labels, (0, 1)).all():
+            raise RequestError(
+                f"Cells takes the classes 0 (HEM) and 1 (ALL); got {np.unique(self.labels)[:5]}."
+            )
 
     def __add__(self, other: Cells) -> Cells:
         """Return both sets of cells together; subjects are known if both know theirs."""
@@ -49,7 +70,7 @@ class Fitted:
     classifier, logits
         The model with the weights of its best epoch or, after a refit, of the refit's last;
         and the same layers ending before the softmax. Both are reused by the next training
-        of the same architecture: take what is needed from them before that.
+        of the same architecture in this thread: take what is needed from them before that.
     history
         One dict an epoch of the training that was watched on validation: ``epoch, loss, f1,
         val_loss, val_f1, val_auc, learning_rate``; ``f1`` is over the batches as trained on,
@@ -114,11 +135,12 @@ def fit(
     Raises
     ------
     RequestError
-        If sampling is by subject and the subjects of the cells are not given.
+        If sampling is by subject and the subjects of the cells are not given, or the precision
+        is ``mixed_float16`` on a backend where a scaled loss is not tested.
     DataError
         If a loss or score is not finite, or memory does not suffice; with what to change.
     """
-    with out_of_memory_named(settings):
+    with keras_settings(settings.precision), out_of_memory_named(settings):
         course, best = Course(on_epoch), Best(settings.training)
         model = _search(settings, pixels, training, validation, seed, weighted_f1, course, best)
         scores = predict_scores(model.logits, pixels, validation.rows, settings.prediction.views)
@@ -148,7 +170,7 @@ def train_all(
 
     Parameters and errors are those of :func:`fit`.
     """
-    with out_of_memory_named(settings):
+    with keras_settings(settings.precision), out_of_memory_named(settings):
         return _refit(settings, pixels, cells, seed, Course(on_epoch))
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +22,9 @@ from lcc_utils.pipeline.weights import keep_weights, weights_path
 if TYPE_CHECKING:
     from lcc_utils.nn.course import OnEpoch
 
+# Experiments share compiled models and the random state of libraries: a process with several
+# threads, such as a Dask worker, runs one after the other.
+_ONE_AT_A_TIME = Lock()
 HISTORY_COLUMNS = ["epoch", "loss", "f1", "val_loss", "val_f1", "val_auc", "learning_rate"]
 
 
@@ -32,7 +37,8 @@ def run_experiment(
     """Train, predict, and write the experiment's directory, and weights that are to be kept.
 
     Everything in it but ``origin.json`` follows from the experiment alone, so that the same
-    experiment leaves the same bytes whenever, and beside whatever else, it is run.
+    experiment leaves the same bytes whenever, and beside whatever else, it is run. Threads of one
+    process wait for each other.
 
     Parameters
     ----------
@@ -50,6 +56,24 @@ def run_experiment(
     DataError
         If training diverges or runs out of memory, or a file cannot be read or written.
     """
+    with _ONE_AT_A_TIME:
+        try:
+            _run(experiment, cells, folder, on_epoch)
+        finally:
+            _let_go_of_models()
+
+
+def _let_go_of_models() -> None:
+    """Let the next experiment, in whichever thread, reuse the compiled models, if there are any."""
+    if "lcc_utils.nn.compiled" in sys.modules:
+        from lcc_utils.nn.compiled import share_models
+
+        share_models()
+
+
+def _run(
+    experiment: Experiment, cells: pd.DataFrame, folder: Path, on_epoch: OnEpoch | None
+) -> None:
     start = time.perf_counter()
     learned = learn(experiment.settings, cells, experiment.split, experiment.seed, on_epoch)
     if experiment.keeps_weights and learned.classifier is not None:
