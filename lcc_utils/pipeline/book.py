@@ -17,9 +17,10 @@ import lcc_utils
 from lcc_utils.errors import DataError, RequestError
 from lcc_utils.pipeline.book_check import check
 from lcc_utils.pipeline.book_notebooks import chapter, executed, read_notebook
-from lcc_utils.pipeline.book_pages import DECIDED, edition, front_page, read_run, write_pages
+from lcc_utils.pipeline.book_pages import DECIDED, edition, front_page, write_pages
 from lcc_utils.pipeline.book_publish import publish, replace_all
 from lcc_utils.pipeline.book_reporting import reporting_markdown
+from lcc_utils.pipeline.run_record import read_run
 
 __all__ = ["build", "check", "edition", "front_page", "publish", "stage"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from lcc_utils.errors import DataError, RequestError
+from lcc_utils.pipeline.run_record import read_run
 
 EDITION_KEYS = (
     "schema", "run", "profile", "backend", "dataset", "versions", "git", "hardware",
@@ -48,31 +48,6 @@ Cells of one person resemble each other, and the healthy class holds few people,
 number with its count of subjects. [The method](method.md) lists the other limits. This is research
 code, not a medical device.
 """
-
-
-def read_run(run_dir: str | Path) -> dict:
-    """Return what ``run.json`` of a run says.
-
-    Raises
-    ------
-    RequestError
-        When the folder or its ``run.json`` does not exist.
-    DataError
-        When the file is not JSON or lacks a key that an edition shows.
-    """
-    path = Path(run_dir) / "run.json"
-    if not path.is_file():
-        raise RequestError(
-            f"{run_dir} is no run: it holds no run.json. Name a folder that lcc run has left."
-        )
-    try:
-        run = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(f"{path} is not readable as JSON ({error}). Run it again.") from error
-    missing = [key for key in EDITION_KEYS if key not in run]
-    if missing:
-        raise DataError(f"{path} lacks {', '.join(missing)}. Run it again with --resume.")
-    return run
 
 
 def edition(run: dict) -> dict:

@@ -21,11 +21,12 @@ from lcc_utils.pipeline.book_notebooks import (
     read_notebook,
     without_paths,
 )
-from lcc_utils.pipeline.book_pages import DECIDED, front_page, read_run, write_json, write_pages
+from lcc_utils.pipeline.book_pages import DECIDED, front_page, write_json, write_pages
 from lcc_utils.pipeline.book_reporting import reporting_markdown, toc_files
 from lcc_utils.pipeline.gather import read_plan
 from lcc_utils.pipeline.measured import GROUPS, published_files
-from lcc_utils.pipeline.store import EXPERIMENT_FILES, read_json, write_pack
+from lcc_utils.pipeline.run_record import read_run
+from lcc_utils.pipeline.store import EXPERIMENT_FILES, write_pack
 
 _RESULTS = ("run.json", "cells.csv", "experiments", "tables", "figures")
 _OPTIONAL = ("failures.json", *GROUPS)
@@ -178,7 +179,7 @@ def _copy_results(run_dir: Path, new: Path, machine: dict[str, str]) -> None:
 
 def _groups(run_dir: Path) -> dict[str, list[str]]:
     """Keys of the finished experiments by study and variant, each where it comes first."""
-    planned, _ = read_plan(read_json(run_dir / "run.json"))
+    planned, _ = read_plan(read_run(run_dir))
     groups: dict[str, list[str]] = {}
     seen: set[str] = set()
     for study, places in planned.items():

@@ -9,6 +9,7 @@ import pandas as pd
 from lcc_utils.data import cnmc, duplicates, synthetic
 from lcc_utils.data.cache import cache_dir
 from lcc_utils.errors import RequestError
+from lcc_utils.pipeline.begin import data_label
 from lcc_utils.pipeline.config import RunConfig
 
 
@@ -49,16 +50,8 @@ def open_cells(config: RunConfig, data: str | None, progress: bool) -> pd.DataFr
     pairs = duplicates.find_pairs(cells, progress=progress)
     cells = duplicates.subject_groups(cells, duplicates.subject_links(pairs, cells))
     cells = cells.reset_index(drop=True)
-    cells.attrs = attrs | {"label": _label(attrs["dataset"], cells)}
+    cells.attrs = attrs | {"label": data_label(attrs["dataset"], cells)}
     return cells
-
-
-def _label(dataset: str, cells: pd.DataFrame) -> str:
-    kind = {"synthetic": "synthetic cells", "c-nmc-2019": "C-NMC 2019"}[dataset]
-    return (
-        f"{kind} ({len(cells):,} cells of {cells['subject'].nunique()} subjects, "
-        f"digest {cnmc.data_digest(cells)[:8]})"
-    )
 
 
 def _root(config: RunConfig, data: str | None, progress: bool) -> Path:

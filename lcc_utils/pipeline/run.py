@@ -31,6 +31,7 @@ from lcc_utils.pipeline.gather import (
 from lcc_utils.pipeline.learners import prepare, require_weights
 from lcc_utils.pipeline.measured import GROUPS, read_measured
 from lcc_utils.pipeline.plan import Experiment, Plan, first_split, make_plan
+from lcc_utils.pipeline.run_record import read_run
 from lcc_utils.pipeline.store import (
     csv_text,
     read_json,
@@ -132,7 +133,7 @@ class Run:
     @property
     def finished(self) -> bool:
         """Whether every notebook of the run has been executed."""
-        return read_json(self.folder / "run.json")["finished"] is not None
+        return read_run(self.folder)["finished"] is not None
 
     @property
     def failures(self) -> dict[str, str]:
@@ -225,7 +226,7 @@ class Run:
 
     def finish(self) -> None:
         """Mark the run as complete; its time is that of its experiments, whenever they ran."""
-        record = read_json(self.folder / "run.json")
+        record = read_run(self.folder)
         folders = [self.folder / "experiments" / place.key for place in self.experiments()]
         spent = [
             read_json(folder / "origin.json")["seconds"]

@@ -9,6 +9,7 @@ import shutil
 import uuid
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import pandas as pd
 from lcc_utils.data.cache import write_atomic
 from lcc_utils.errors import DataError
 from lcc_utils.evaluation.result import Result
+from lcc_utils.pipeline.records import ExperimentRecord, checked
 from lcc_utils.report.formatting import csv_text as csv_text
 
 SCHEMA = 2
@@ -28,8 +30,11 @@ Folder = Path | zipfile.Path
 _TEXT = {"cell_id": "str", "patient": "str", "subject": "str", "partition": "str"}
 _TYPES = {"predictions": {**_TEXT, "label": "int64", "score": "float64"}, "history": {}}
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
-# What reading a damaged archive raises: of the archive, or of what is compressed in it.
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError)
+# What reading a damaged archive raises: of the archive, or of what is compressed in it. What is
+# encrypted, or nested too deeply, is a RuntimeError.
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
+# No file of a run comes near; a larger one is not read into memory.
+_MOST_BYTES = 256 * 2**20
 
 
 def canonical(value: Any) -> str:
@@ -47,21 +52,43 @@ def write_json(path: Path, value: Any) -> None:
     write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
 
 
-def read_json(path: Folder) -> Any:
+def read_json(path: Folder, strict: bool = False) -> Any:
     """Return the content of a JSON file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    strict
+        Whether to refuse NaN, infinity, and a name that stands twice in one object.
 
     Raises
     ------
     DataError
         If it is missing or damaged.
     """
+    rules = {"parse_constant": _no_number, "object_pairs_hook": _once} if strict else {}
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(path, Path) and path.stat().st_size > _MOST_BYTES:
+            raise ValueError(f"it is larger than {_MOST_BYTES // 2**20} MiB")
+        return json.loads(path.read_text(encoding="utf-8"), **rules)
     except (OSError, KeyError) as error:
         reason = getattr(error, "strerror", None) or "no such file"
         raise DataError(f"{path} cannot be read ({reason}).") from error
     except (ValueError, *_DAMAGED) as error:
-        raise DataError(f"{path} is damaged ({error}); delete it and run again.") from error
+        raise DataError(f"{path} is damaged ({error}); restore it, or run again.") from error
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(n for n in names if names.count(n) > 1)!r} stands there twice")
+    return found
 
 
 def write_cells(path: Path, cells: pd.DataFrame) -> None:
@@ -72,7 +99,11 @@ def write_cells(path: Path, cells: pd.DataFrame) -> None:
 def read_cells(path: Path) -> pd.DataFrame:
     """Read what :func:`write_cells` wrote."""
     types = {"label": "Int64", "fold": "Int64", "phase": "str", "pixel_sha256": "str"}
-    return _read_csv(path, {**_TEXT, **types})
+    cells = _read_csv(path, {**_TEXT, **types})
+    need_columns(path, cells, CELL_COLUMNS)
+    if cells["cell_id"].isna().any() or cells["cell_id"].duplicated().any():
+        raise DataError(f"{path} lacks the id of a cell, or names a cell twice. Restore it.")
+    return cells
 
 
 def write_experiment(
@@ -146,7 +177,8 @@ def read_experiment(folder: Folder) -> Result:
         If a file is missing, damaged, or not what was written.
     """
     record = read_json(folder / "experiment.json")
-    digests = {**record.get("files", {}), "experiment.json": record.get("digest")}
+    checked(ExperimentRecord, record, folder / "experiment.json")
+    digests = {**record["files"], "experiment.json": record["digest"]}
     for name, digest in digests.items():
         path = folder / name
         own = record_digest(record) if name == "experiment.json" else _file_digest(path)
@@ -163,7 +195,7 @@ def read_experiment(folder: Folder) -> Result:
         seed=record["seed"],
         settings=record["settings"],
         record=record,
-        read=lambda name: _read_csv(folder / f"{name}.csv", _TYPES[name]),
+        read=lambda name: _read_table(folder, name),
     )
 
 
@@ -173,20 +205,34 @@ def experiment_folders(experiments: Path) -> dict[str, Folder]:
     Raises
     ------
     DataError
-        If a pack is no whole archive.
+        If a pack is no whole archive, or an experiment is there twice.
     """
     found: dict[str, Folder] = {}
     for path in sorted(experiments.glob("*")):
+        own: dict[str, Folder] = {}
         if path.suffix == ".zip":
-            try:
-                pack = zipfile.ZipFile(path)
-            except zipfile.BadZipFile as error:
-                raise DataError(f"{path} is damaged ({error}); restore it.") from error
-            keys = {name.partition("/")[0] for name in pack.namelist()}
-            found |= {key: zipfile.Path(pack, f"{key}/") for key in sorted(keys)}
+            own = _packed(path)
         elif path.is_dir() and not path.name.startswith("."):
-            found[path.name] = path
+            own = {path.name: path}
+        if twice := sorted(own.keys() & found.keys()):
+            raise DataError(f"Experiment {twice[0]} is in {path} and again in {found[twice[0]]}.")
+        found |= own
     return found
+
+
+def _packed(path: Path) -> dict[str, Folder]:
+    """Return the experiments in a pack by key."""
+    try:
+        pack = zipfile.ZipFile(path)
+    except (OSError, *_DAMAGED) as error:
+        raise DataError(f"{path} is damaged ({error}); restore it.") from error
+    names = pack.namelist()
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise DataError(f"{path} holds {twice[0]} twice; restore it.")
+    if large := [own.filename for own in pack.infolist() if own.file_size > _MOST_BYTES]:
+        raise DataError(f"{path} holds {large[0]}, which is far too large; restore it.")
+    keys = {name.partition("/")[0] for name in names}
+    return {key: zipfile.Path(pack, f"{key}/") for key in sorted(keys)}
 
 
 def write_pack(path: Path, folders: Iterable[Path]) -> None:
@@ -211,6 +257,34 @@ def _file_digest(path: Folder) -> str:
 
 def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def _read_table(folder: Folder, name: str) -> pd.DataFrame:
+    """Return predictions or history; predictions that are none are refused by their column."""
+    path = folder / f"{name}.csv"
+    table = _read_csv(path, _TYPES[name])
+    if name != "predictions":
+        return table
+    need_columns(path, table, PREDICTION_COLUMNS)
+    wrong = {
+        "cell_id": table["cell_id"].isna(),
+        "label": ~table["label"].isin((0, 1)),
+        "score": ~table["score"].between(0, 1),
+        "partition": ~table["partition"].isin(("validation", "test")),
+    }
+    for column, rows in wrong.items():
+        if rows.any():
+            raise DataError(
+                f"{path}, line {int(rows.to_numpy().argmax()) + 2}: {column} has a value that no "
+                "prediction has. Restore the file, or run again."
+            )
+    return table
+
+
+def need_columns(path: Folder, table: pd.DataFrame, columns: list[str]) -> None:
+    """Raise a DataError that names the columns a table lacks."""
+    if missing := [name for name in columns if name not in table]:
+        raise DataError(f"{path} lacks the column {', '.join(missing)}. Restore it.")
 
 
 def _read_csv(path: Folder, types: dict[str, str]) -> pd.DataFrame:

@@ -1,0 +1,127 @@
+"""Check each experiment against its predictions, its split and the plan."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pandas as pd
+
+from lcc_utils.data.splits import LEAKY
+from lcc_utils.errors import DataError
+from lcc_utils.evaluation.metrics import evaluate_result
+from lcc_utils.evaluation.result import Result
+from lcc_utils.pipeline.plan import Experiment, experiment_key, split_record
+
+__all__ = ["ExperimentCheck", "are_known"]
+
+
+@dataclass
+class ExperimentCheck:
+    """Recompute experiments one by one.
+
+    Attributes
+    ----------
+    cells, known
+        The run's cells; their labels and subjects by cell.
+    planned
+        The experiments of each key in the plan that settings and cells give.
+    metrics
+        How many metrics were recomputed.
+    """
+
+    cells: pd.DataFrame
+    known: pd.DataFrame
+    planned: dict[str, list[Experiment]]
+    metrics: int = 0
+    _splits: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def problems(self, key: str, result: Result) -> list[str]:
+        """Return one sentence for each thing in an experiment that does not follow."""
+        try:
+            predictions = result.predictions
+        except DataError as error:
+            return [str(error)]
+        held = replace(result, read=lambda _: predictions)
+        found = [
+            *self._record(key, result),
+            *self._metrics(key, held),
+            *self._cells(key, predictions),
+        ]
+        shared = set(held.test["subject"].unique()) & set(held.validation["subject"].unique())
+        if shared and result.protocol not in LEAKY:
+            found.append(f"{key}: subjects {sorted(shared)[:3]} are in validation and test.")
+        return found
+
+    def _record(self, key: str, result: Result) -> list[str]:
+        record = result.record
+        digest = record["split"]["digest"]
+        expected = experiment_key(record["data_digest"], digest, result.settings, result.seed)
+        if not key == record["key"] == expected:
+            return [f"{key}: the key does not follow from the settings."]
+        if key not in self.planned:
+            return []
+        places = {(one.study, one.variant) for one in self.planned[key]}
+        if (record["study"], record["variant"]) not in places:
+            return [f"{key}: the plan has it elsewhere than in {record['study']}."]
+        split = self.planned[key][0].split
+        if digest not in self._splits:
+            self._splits[digest] = split_record(split, self.cells)
+        names = {one.split.name for one in self.planned[key]}
+        stated = {**record["split"], "name": split.name}
+        if stated != self._splits[digest] or record["split"]["name"] not in names:
+            return [f"{key}: what it says of its split is not what the cells give."]
+        return []
+
+    def _metrics(self, key: str, held: Result) -> list[str]:
+        found = []
+        stored = held.record["metrics"]
+        given = evaluate_result(held)
+        self.metrics += len(given)
+        for name, value in given.items():
+            if name not in stored or not _same(value, stored[name]):
+                own = stored.get(name)
+                found.append(f"{key}: {name} is {value} from the predictions, {own} as stored.")
+        if further := sorted(stored.keys() - given.keys()):
+            found.append(f"{key}: predictions do not give the stored {', '.join(further)}.")
+        return found
+
+    def _cells(self, key: str, predictions: pd.DataFrame) -> list[str]:
+        """Compare the predicted cells with those of the split, each once a partition."""
+        twice = predictions.duplicated(["partition", "cell_id"])
+        if twice.any():
+            return [f"{key}: cell {predictions.loc[twice, 'cell_id'].iloc[0]} has two predictions."]
+        place = self.known.index.get_indexer(predictions["cell_id"])
+        if (place < 0).any():
+            unknown = predictions.loc[place < 0, "cell_id"].nunique()
+            return [f"{key}: {unknown} predicted cells are not in cells.csv."]
+        if not _agree(predictions, self.known.iloc[place]):
+            return [f"{key}: labels or subjects differ from cells.csv."]
+        if key not in self.planned:
+            return []
+        split = self.planned[key][0].split
+        for name, rows in predictions.groupby("partition")["cell_id"]:
+            if set(rows) != set(getattr(split, str(name))):
+                return [f"{key}: the {name} cells are not those of its split."]
+        return []
+
+
+def are_known(rows: pd.DataFrame, known: pd.DataFrame) -> bool:
+    """Whether every row names a cell that there is, with its label and subject."""
+    place = known.index.get_indexer(rows["cell_id"])
+    return bool((place >= 0).all()) and _agree(rows, known.iloc[place])
+
+
+def _agree(rows: pd.DataFrame, own: pd.DataFrame) -> bool:
+    """Whether rows have the subjects and labels of the cells that stand in the same place."""
+    return bool(
+        (own["subject"].to_numpy() == rows["subject"].to_numpy()).all()
+        and (own["label"].to_numpy("int64") == rows["label"].to_numpy("int64")).all()
+    )
+
+
+def _same(a: float, b: float | None) -> bool:
+    if b is None or isinstance(a, str) or isinstance(b, str):
+        return a == b
+    return math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12) or (math.isnan(a) and math.isnan(b))
