@@ -34,8 +34,12 @@ PREDICTIONS = pd.DataFrame(
 )
 HISTORY = pd.DataFrame({"epoch": [1], "loss": [0.25]})
 RECORD = {
-    "key": "k", "study": "training", "variant": "full", "seed": 0,
-    "split": {"name": "fold 0 to 1"}, "settings": {"pixels": {"size": 32}},
+    "key": "0" * 16, "study": "training", "variant": "full", "seed": 0, "data_digest": "d",
+    "split": {
+        "name": "fold 0 to 1", "protocol": "official", "digest": "s", "train": 1,
+        "validation": 1, "test": 2, "subjects": {"train": 1, "validation": 1, "test": 2},
+    },
+    "settings": {"pixels": {"size": 32}}, "model": {}, "metrics": {},
 }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from lcc_utils.pipeline.manifest import MANIFEST, digest_of
 from lcc_utils.pipeline.run_record import read_run
 
 EDITION_KEYS = (
@@ -29,6 +30,18 @@ This book runs a published study again and shows what comes out. The study
 (ALL) from healthy ones (HEM) on single-cell images, and reports how much each of its parts adds.
 What the paper states is quoted as such. Every other number was computed by the code of this
 repository and can be computed again.
+"""
+
+_FILES = """\
+## From which files
+
+The list `SHA256SUMS` holds the SHA-256 of every file of this edition. The SHA-256 of the list
+itself is
+
+    {digest}
+
+`lcc verify` compares every file with the list and prints this digest;
+[how to check the numbers](reproduce.md#check-the-numbers) says what that shows.
 """
 
 _READERS = """\
@@ -66,11 +79,13 @@ def front_page(run_dir: str | Path, claims: str = "") -> str:
         Markdown that says what was claimed and what was measured, as a rule one table from
         ``lcc_utils.report``. The section is left out when empty.
     """
-    run = read_run(run_dir)
+    run, digest = read_run(run_dir), digest_of(Path(run_dir) / MANIFEST)
     parts = [_OPENING]
     if claims.strip():
         parts.append(f"## What was claimed, and what holds\n\n{claims.strip()}\n")
-    parts += [f"## On which data\n\n{_data_sentence(run)}\n", _READERS]
+    parts += [f"## On which data\n\n{_data_sentence(run)}\n"]
+    parts += [_FILES.format(digest=digest)] if digest else []
+    parts.append(_READERS)
     return "\n".join(parts)
 
 

@@ -9,14 +9,16 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from lcc_utils.data.cache import write_atomic
 from lcc_utils.errors import DataError
 
-__all__ = ["MANIFEST", "Scope", "digest_of", "of_edition", "of_run", "problems", "sign"]
+__all__ = [
+    "MANIFEST", "Scope", "digest_of", "listing", "of_edition", "of_run", "problems", "sign",
+]  # fmt: skip
 
 MANIFEST = "SHA256SUMS"
 _LINE = re.compile(r"([0-9a-f]{64})  (\S(?:.*\S)?)")
@@ -58,9 +60,23 @@ class Scope:
     left_out: re.Pattern[str]
     head: str
 
-    def digests(self) -> dict[str, str]:
-        """Return the SHA-256 of each file by its path, sorted."""
+    def digests(self, replaced: Mapping[Path, Path] | None = None) -> dict[str, str]:
+        """Return the SHA-256 of each file by its path, sorted.
+
+        Parameters
+        ----------
+        replaced
+            Files and folders that are about to be replaced, to what replaces them; a replacement
+            that does not exist means that the place will be empty.
+        """
         found = {self._name(path): path for place in self.places for path in self._files(place)}
+        for target, new in (replaced or {}).items():
+            own = self._name(target)
+            found = {n: p for n, p in found.items() if n != own and not n.startswith(f"{own}/")}
+            for path in [new] if new.is_file() else sorted(new.rglob("*")):
+                place = target / path.relative_to(new)
+                if path.is_file() and self._is_covered(place) and self._lies_within(place):
+                    found[self._name(place)] = path
         return {name: _sha256(found[name]) for name in sorted(found)}
 
     def _files(self, place: str) -> Iterator[Path]:
@@ -77,7 +93,10 @@ class Scope:
     def _is_covered(self, path: Path) -> bool:
         if path == self.manifest or path.name.startswith(".") or path.name in _SYSTEM:
             return False
-        return not self.left_out.fullmatch(path.relative_to(self.base).as_posix())
+        return not self.left_out.fullmatch(self._name(path))
+
+    def _lies_within(self, path: Path) -> bool:
+        return any(path.is_relative_to(self.base / place) for place in self.places)
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self.base).as_posix()
@@ -90,33 +109,41 @@ def of_run(folder: Path) -> Scope:
 
 
 def of_edition(repo: Path) -> Scope:
-    """Return what the manifest of the published edition covers, in and beside ``results/``."""
+    """Return what the manifest of the published edition covers, in and beside ``results/``.
+
+    Pages that are written by hand are not of the edition: they show no result.
+    """
     pages = ("edition.json", "model_card.md", "reporting.md", "speed.md")
-    places = ("results", "book/chapters", "models", *(f"book/{page}" for page in pages))
+    places = ("results", "book/chapters", "models/small", *(f"book/{page}" for page in pages))
     return Scope(repo, repo / "results" / MANIFEST, places, re.compile(r"(?!)"), _EDITION)
 
 
-def sign(scope: Scope) -> str:
-    """Write the manifest, whole or not at all, and return its own SHA-256.
+def listing(scope: Scope, replaced: Mapping[Path, Path] | None = None) -> str:
+    """Return the text of the manifest; `replaced` as in :meth:`Scope.digests`.
 
     Raises
     ------
     DataError
-        If a file has a name that cannot stand on a line, or the manifest cannot be written.
+        If a file has a name that cannot stand on a line, or cannot be read.
     """
     lines = []
-    for name, digest in scope.digests().items():
+    for name, digest in scope.digests(replaced).items():
         line = f"{digest}  {name}"
         if not _LINE.fullmatch(line) or not _is_text(name):
-            raise DataError(f"{scope.base / name!a} has a name that no list can hold; rename it.")
+            raise DataError(f"{str(scope.base / name)!a} has a name that no list holds; rename it.")
         lines.append(line)
-    write_atomic(scope.manifest, scope.head + "\n".join(lines) + "\n")
-    return digest_of(scope)
+    return scope.head + "\n".join(lines) + "\n"
 
 
-def digest_of(scope: Scope) -> str:
-    """Return the SHA-256 of the manifest itself; empty where there is none."""
-    return _sha256(scope.manifest) if scope.manifest.is_file() else ""
+def sign(scope: Scope) -> str:
+    """Write the manifest, whole or not at all, and return its own SHA-256; see :func:`listing`."""
+    write_atomic(scope.manifest, listing(scope))
+    return digest_of(scope.manifest)
+
+
+def digest_of(manifest: Path) -> str:
+    """Return the SHA-256 of a manifest itself; empty where there is none."""
+    return _sha256(manifest) if manifest.is_file() else ""
 
 
 def problems(scope: Scope) -> list[str]:

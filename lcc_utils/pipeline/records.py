@@ -84,6 +84,10 @@ class _Split(_Record):
     name: str
     protocol: str
     digest: str
+    train: Count
+    validation: Count
+    test: Count
+    subjects: dict[str, Count]
 
 
 class ExperimentRecord(_Record):
@@ -98,6 +102,7 @@ class ExperimentRecord(_Record):
     data_digest: str
     split: _Split
     settings: dict[str, Any]
+    model: dict[str, Any]
     metrics: dict[str, float | None]
     files: dict[Literal["predictions.csv", "history.csv"], str] = Field(min_length=2)
     digest: str

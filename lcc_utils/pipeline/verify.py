@@ -27,6 +27,7 @@ from lcc_utils.pipeline.verify_results import ExperimentCheck, are_known
 from lcc_utils.report.tables import TABLES, build_table, to_html
 
 TABLE_CAPTION_END = "<thead>"
+_RESUME = "If the run went on since, complete it with lcc run --resume, which signs it again."
 
 
 @dataclass
@@ -52,16 +53,15 @@ class Verification:
     manifest: str = ""
 
 
-def verify(folder: Path, chapters: Path | None = None) -> Verification:
-    """Recompute digests, plan, keys, metrics and tables of a run, or of the published edition.
+def verify(folder: Path) -> Verification:
+    """Recompute digests, plan, keys, metrics and tables of a run; compare its manifest.
+
+    The published edition is verified by ``edition.verify_edition``.
 
     Parameters
     ----------
     folder
-        A run's directory, or ``results/``.
-    chapters
-        Where its executed notebooks are; by default ``notebooks/`` in `folder`. The manifest is
-        compared by ``edition.verify_edition`` where the chapters are elsewhere.
+        A run's directory.
 
     Raises
     ------
@@ -69,6 +69,25 @@ def verify(folder: Path, chapters: Path | None = None) -> Verification:
         If the folder is no run.
     DataError
         If ``run.json`` or ``cells.csv`` cannot be read.
+    """
+    found, _, _ = recompute(folder, folder / "notebooks")
+    scope = of_run(folder)
+    if scope.manifest.is_file() or read_run(folder)["finished"] is not None:
+        # A run that was never completed has no manifest.
+        found.problems += [f"{problem} {_RESUME}" for problem in problems(scope)]
+    found.manifest = digest_of(scope.manifest)
+    return found
+
+
+def recompute(folder: Path, chapters: Path) -> tuple[Verification, pd.DataFrame, Results]:
+    """Recompute all but the manifest; return what was found, the cells and the results.
+
+    Parameters
+    ----------
+    folder
+        A run's directory, or ``results/``.
+    chapters
+        Where its executed notebooks are.
     """
     record = read_run(folder)
     found = Verification()
@@ -82,20 +101,8 @@ def verify(folder: Path, chapters: Path | None = None) -> Verification:
         found.problems.append(str(error))
     results = _verified_results(folder, record, cells, found, plan)
     frames = _verified_tables(folder, cells, results, found)
-    _verify_shown(chapters or folder / "notebooks", frames, found)
-    if chapters is None:
-        found.problems += run_problems(folder, record)
-        found.manifest = digest_of(of_run(folder))
-    return found
-
-
-def run_problems(folder: Path, record: dict) -> list[str]:
-    """Compare a run with its manifest; a run that was never completed has none."""
-    scope = of_run(folder)
-    if record["finished"] is None and not scope.manifest.is_file():
-        return []
-    advice = "If you went on with the run, complete it with lcc run --resume, which signs it again."
-    return [f"{problem} {advice}" for problem in problems(scope)]
+    _verify_shown(chapters, frames, found)
+    return found, cells, results
 
 
 def load_results(folder: Path) -> tuple[pd.DataFrame, Results]:

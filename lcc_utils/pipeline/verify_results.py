@@ -6,7 +6,9 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from lcc_utils.data.splits import LEAKY
 from lcc_utils.errors import DataError
@@ -36,6 +38,7 @@ class ExperimentCheck:
     planned: dict[str, list[Experiment]]
     metrics: int = 0
     _splits: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _known_places: dict[tuple[str, str], NDArray] = field(default_factory=dict)
 
     def problems(self, key: str, result: Result) -> list[str]:
         """Return one sentence for each thing in an experiment that does not follow."""
@@ -89,22 +92,27 @@ class ExperimentCheck:
 
     def _cells(self, key: str, predictions: pd.DataFrame) -> list[str]:
         """Compare the predicted cells with those of the split, each once a partition."""
-        twice = predictions.duplicated(["partition", "cell_id"])
-        if twice.any():
-            return [f"{key}: cell {predictions.loc[twice, 'cell_id'].iloc[0]} has two predictions."]
         place = self.known.index.get_indexer(predictions["cell_id"])
         if (place < 0).any():
             unknown = predictions.loc[place < 0, "cell_id"].nunique()
             return [f"{key}: {unknown} predicted cells are not in cells.csv."]
         if not _agree(predictions, self.known.iloc[place]):
             return [f"{key}: labels or subjects differ from cells.csv."]
-        if key not in self.planned:
-            return []
-        split = self.planned[key][0].split
-        for name, rows in predictions.groupby("partition")["cell_id"]:
-            if set(rows) != set(getattr(split, str(name))):
+        for name in ("validation", "test"):
+            own = np.sort(place[(predictions["partition"] == name).to_numpy()])
+            if (twice := own[1:][own[1:] == own[:-1]]).size:
+                return [f"{key}: {self.known.index[twice[0]]} stands twice among its {name} cells."]
+            if key in self.planned and not np.array_equal(own, self._places(key, name)):
                 return [f"{key}: the {name} cells are not those of its split."]
         return []
+
+    def _places(self, key: str, partition: str) -> NDArray:
+        """Return the sorted places, among all cells, of a partition of the planned split."""
+        split = self.planned[key][0].split
+        if (split.digest, partition) not in self._known_places:
+            found = np.sort(self.known.index.get_indexer(list(getattr(split, partition))))
+            self._known_places[split.digest, partition] = found
+        return self._known_places[split.digest, partition]
 
 
 def are_known(rows: pd.DataFrame, known: pd.DataFrame) -> bool:
