@@ -34,7 +34,7 @@ PREDICTIONS = pd.DataFrame(
 )
 HISTORY = pd.DataFrame({"epoch": [1], "loss": [0.25]})
 RECORD = {
-    "key": "0" * 16, "study": "training", "variant": "full", "seed": 0, "data_digest": "d",
+    "key": "k", "study": "training", "variant": "full", "seed": 0, "data_digest": "d",
     "split": {
         "name": "fold 0 to 1", "protocol": "official", "digest": "s", "train": 1,
         "validation": 1, "test": 2, "subjects": {"train": 1, "validation": 1, "test": 2},

@@ -95,7 +95,7 @@ class ExperimentRecord(_Record):
 
     model_config = ConfigDict(allow_inf_nan=True)
 
-    key: Key
+    key: str
     study: str
     variant: str
     seed: int

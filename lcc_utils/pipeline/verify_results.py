@@ -80,7 +80,10 @@ class ExperimentCheck:
     def _metrics(self, key: str, held: Result) -> list[str]:
         found = []
         stored = held.record["metrics"]
-        given = evaluate_result(held)
+        try:
+            given = evaluate_result(held)
+        except DataError as error:
+            return [str(error)]
         self.metrics += len(given)
         for name, value in given.items():
             if name not in stored or not _same(value, stored[name]):

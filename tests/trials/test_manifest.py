@@ -24,8 +24,11 @@ from lcc_utils.evaluation.metrics import evaluate_result
 from lcc_utils.evaluation.result import Result
 from lcc_utils.pipeline import book_publish, manifest
 from lcc_utils.pipeline.begin import begin, data_label
+from lcc_utils.pipeline.book_reporting import card_markdown
 from lcc_utils.pipeline.config import RunConfig
+from lcc_utils.pipeline.edition import sign_edition, verify_edition
 from lcc_utils.pipeline.foreign_run import reopened
+from lcc_utils.pipeline.front import claims_markdown
 from lcc_utils.pipeline.model_making import make_model
 from lcc_utils.pipeline.plan import make_plan, split_record
 from lcc_utils.pipeline.run_record import read_run
@@ -377,7 +380,7 @@ def test_a_field_that_is_missing_or_of_another_type_is_named(made, tmp_path, fie
     broken += [whole | {field: wrong} for wrong in (7.5, [1], {"a": [1]}, True) if wrong != 7.5]
     for values in broken:
         (run / "run.json").write_text(json.dumps(values))
-        if field == "overrides" and isinstance(values.get(field), dict):
+        if field in ("overrides", "settings") and isinstance(values.get(field), dict):
             continue
         for read in readers(run).values():
             with pytest.raises(
@@ -386,7 +389,7 @@ def test_a_field_that_is_missing_or_of_another_type_is_named(made, tmp_path, fie
                 read()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_mutated_bytes_of_a_record_give_a_result_or_one_of_our_errors(made, tmp_path, data):
     run = tmp_path / "run"
@@ -410,7 +413,7 @@ def test_mutated_bytes_of_a_record_give_a_result_or_one_of_our_errors(made, tmp_
     assert found.problems or bytes(content) == (made / "run.json").read_bytes()
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_mutated_bytes_of_an_experiment_are_always_noticed(made, tmp_path, data):
     run = tmp_path / "run"
@@ -431,13 +434,68 @@ def test_mutated_bytes_of_an_experiment_are_always_noticed(made, tmp_path, data)
         path.write_bytes(content)
 
 
-@pytest.fixture
-def repo(run, tmp_path, root) -> Path:
+@pytest.fixture(scope="module")
+def published(made, tmp_path_factory, root) -> Path:
     """A repository in which that run is published."""
-    repo = tmp_path / "repo"
+    repo = tmp_path_factory.mktemp("published") / "repo"
     (repo / "book").mkdir(parents=True)
-    toc = {"format": "jb-book", "root": "index"}
-    toc["parts"] = [{"chapters": [{"file": "chapters/03_ablation"}]}]
+    toc = {"root": "index", "parts": [{"chapters": [{"file": "chapters/03_ablation"}]}]}
     (repo / "book" / "_toc.yml").write_text(json.dumps(toc))
     shutil.copytree(root / "models", repo / "models")
+    book_publish.publish(made, repo, claims=claims_markdown(made), card=card_markdown(made))
     return repo
+
+
+@pytest.fixture
+def repo(published, tmp_path) -> Path:
+    return Path(shutil.copytree(published, tmp_path / "repo"))
+
+
+def test_a_published_edition_is_signed_and_its_front_page_prints_the_digest(repo):
+    found = verify_edition(repo)
+    assert found.problems == []
+    assert found.manifest in (repo / "book" / "index.md").read_text()
+    listed = (repo / "results" / "SHA256SUMS").read_text()
+    for name in ("results/run.json", "book/chapters/03_ablation.ipynb", "book/edition.json"):
+        assert f"  {name}\n" in listed
+    assert "  models/small/model.keras\n" in listed
+    assert "index.md\n" not in listed.partition("lcc verify.")[2]
+
+
+@pytest.mark.parametrize(
+    "name, old, new",
+    [
+        ("results/figures/curve.svg", "<svg/>", "<svg />"),
+        ("book/chapters/03_ablation.ipynb", "Nine hold", "Ten hold"),
+        ("book/chapters/03_ablation.ipynb", "A rising curve", "A falling curve"),
+        ("book/edition.json", '"cores": ', '"cores": 1'),
+        ("book/model_card.md", "Limitations", "Limits"),
+        ("book/index.md", "verdict is", "verdict was"),
+        ("results/SHA256SUMS", "\n0", "\n1"),
+        ("models/small/card.md", "Research use only", "All uses"),
+    ],
+)
+def test_an_edited_file_of_an_edition_is_noticed(repo, name, old, new):
+    edited(repo / name, old, new)
+    said = " ".join(verify_edition(repo).problems)
+    assert (name if name != "results/SHA256SUMS" else "index.md") in said
+    assert "lcc publish results" in said
+
+
+def test_a_new_manifest_changes_the_digest_that_the_page_prints(repo):
+    before = manifest.digest_of(repo / "results" / "SHA256SUMS")
+    edited(repo / "book" / "chapters" / "03_ablation.ipynb", "Nine hold", "Ten hold")
+    manifest.sign(manifest.of_edition(repo))
+    assert "index.md is not the page" in " ".join(verify_edition(repo).problems)
+    sign_edition(repo)
+    assert verify_edition(repo).problems == []
+    assert before not in (repo / "book" / "index.md").read_text()
+
+
+def test_an_edition_whose_numbers_are_wrong_is_not_signed(repo):
+    before = (repo / "results" / "SHA256SUMS").read_bytes()
+    edited(repo / "results" / "tables" / "baselines.csv", "cell area", "cell size")
+    with pytest.raises(LccError, match="not signed: Table baselines differs"):
+        sign_edition(repo)
+    assert (repo / "results" / "SHA256SUMS").read_bytes() == before
+    assert not list(repo.glob(".sign-*"))
