@@ -134,5 +134,5 @@ def checked(kind: type[BaseModel], values: Any, path: Any, prefix: str = "") -> 
         where = prefix + ".".join(map(str, first["loc"]))
         raise DataError(
             f"{path}: {where.rstrip('.') or 'its content'}: {first['msg']}. Restore the file, or "
-            "run again."
+            "make it again."
         ) from error

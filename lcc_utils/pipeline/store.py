@@ -35,6 +35,7 @@ _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
 # No file of a run comes near; a larger one is not read into memory.
 _MOST_BYTES = 256 * 2**20
+_DEEPEST = 50
 
 
 def canonical(value: Any) -> str:
@@ -60,18 +61,20 @@ def read_json(path: Folder, strict: bool = False) -> Any:
     path
         The file.
     strict
-        Whether to refuse NaN, infinity, and a name that stands twice in one object.
+        Whether to refuse a name that stands twice in one object.
 
     Raises
     ------
     DataError
         If it is missing or damaged.
     """
-    rules = {"parse_constant": _no_number, "object_pairs_hook": _once} if strict else {}
+    rules = {"object_pairs_hook": _once} if strict else {}
     try:
         if isinstance(path, Path) and path.stat().st_size > _MOST_BYTES:
             raise ValueError(f"it is larger than {_MOST_BYTES // 2**20} MiB")
-        return json.loads(path.read_text(encoding="utf-8"), **rules)
+        value = json.loads(path.read_text(encoding="utf-8"), **rules)
+        _need_shallow(value)
+        return value
     except (OSError, KeyError) as error:
         reason = getattr(error, "strerror", None) or "no such file"
         raise DataError(f"{path} cannot be read ({reason}).") from error
@@ -79,8 +82,15 @@ def read_json(path: Folder, strict: bool = False) -> Any:
         raise DataError(f"{path} is damaged ({error}); restore it, or run again.") from error
 
 
-def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is no number")
+def _need_shallow(value: Any) -> None:
+    """Refuse what is nested so deeply that nothing of ours wrote it, and recursion would end."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        nested = [own for own in level if isinstance(own, dict | list)]
+        if not nested:
+            return
+        level = [one for own in nested for one in (own.values() if isinstance(own, dict) else own)]
+    raise ValueError("it is nested too deeply")
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
