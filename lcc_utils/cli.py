@@ -226,6 +226,10 @@ def _verify(args: argparse.Namespace) -> int:
         f"tables and {found.cells_shown} values shown in chapters recomputed; "
         f"{len(found.problems)} differ."
     )
+    print(
+        "Largest relative difference of a recomputed number to the stored one: "
+        f"{found.difference:.1e}"
+    )
     print(f"SHA-256 of the list of files: {found.manifest or 'there is no list yet'}")
     return 1 if found.problems else 0
 

@@ -23,7 +23,12 @@ from lcc_utils.pipeline.verify_record import (
     record_problems,
     seconds_problems,
 )
-from lcc_utils.pipeline.verify_results import ExperimentCheck, are_known
+from lcc_utils.pipeline.verify_results import (
+    TABLE_CLOSE,
+    ExperimentCheck,
+    are_known,
+    table_difference,
+)
 from lcc_utils.report.tables import TABLES, build_table, to_html
 
 TABLE_CAPTION_END = "<thead>"
@@ -43,6 +48,9 @@ class Verification:
         One sentence for each difference.
     manifest
         SHA-256 of the manifest, which identifies every file; empty where there is none.
+    difference
+        The largest relative difference between a recomputed number and the stored one: 0 where
+        each is the same to the last digit.
     """
 
     experiments: int = 0
@@ -51,6 +59,7 @@ class Verification:
     cells_shown: int = 0
     problems: list[str] = field(default_factory=list)
     manifest: str = ""
+    difference: float = 0.0
 
 
 def verify(folder: Path) -> Verification:
@@ -161,7 +170,7 @@ def _verified_results(
     for key, result in read.items():
         found.experiments += 1
         found.problems += check.problems(key, result)
-    found.metrics = check.metrics
+    found.metrics, found.difference = check.metrics, check.difference
     found.problems += seconds_problems(record, present, planned)
     return results
 
@@ -198,7 +207,10 @@ def _verified_tables(
             found.problems.append(f"Table {path.stem} cannot be recomputed ({reason}).")
             continue
         found.tables += 1
-        if csv_text(frames[path.stem]) != stored:
+        apart = table_difference(csv_text(frames[path.stem]), stored)
+        if apart <= TABLE_CLOSE:
+            found.difference = max(found.difference, apart)
+        else:
             found.problems.append(f"Table {path.stem} differs from what the predictions give.")
     return frames
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,7 +18,14 @@ from lcc_utils.evaluation.metrics import evaluate_result
 from lcc_utils.evaluation.result import Result
 from lcc_utils.pipeline.plan import Experiment, experiment_key, split_record
 
-__all__ = ["ExperimentCheck", "are_known"]
+__all__ = [
+    "METRIC_CLOSE", "TABLE_CLOSE", "ExperimentCheck", "are_known", "relative_difference",
+    "table_difference",
+]  # fmt: skip
+
+# Processors differ in the last bits of a sum, and so in the last of nine digits of a table.
+METRIC_CLOSE, TABLE_CLOSE = 1e-9, 1e-7
+_NOTHING = 1e-12
 
 
 @dataclass
@@ -31,12 +40,15 @@ class ExperimentCheck:
         The experiments of each key in the plan that settings and cells give.
     metrics
         How many metrics were recomputed.
+    difference
+        The largest relative difference between one and what is stored.
     """
 
     cells: pd.DataFrame
     known: pd.DataFrame
     planned: dict[str, list[Experiment]]
     metrics: int = 0
+    difference: float = 0.0
     _splits: dict[str, dict[str, Any]] = field(default_factory=dict)
     _known_places: dict[tuple[str, str], NDArray] = field(default_factory=dict)
 
@@ -86,8 +98,11 @@ class ExperimentCheck:
             return [str(error)]
         self.metrics += len(given)
         for name, value in given.items():
-            if name not in stored or not _same(value, stored[name]):
-                own = stored.get(name)
+            own = stored.get(name)
+            apart = relative_difference(value, own)
+            if apart <= METRIC_CLOSE and name in stored:
+                self.difference = max(self.difference, apart)
+            else:
                 found.append(f"{key}: {name} is {value} from the predictions, {own} as stored.")
         if further := sorted(stored.keys() - given.keys()):
             found.append(f"{key}: predictions do not give the stored {', '.join(further)}.")
@@ -132,7 +147,34 @@ def _agree(rows: pd.DataFrame, own: pd.DataFrame) -> bool:
     )
 
 
-def _same(a: float, b: float | None) -> bool:
-    if b is None or isinstance(a, str) or isinstance(b, str):
-        return a == b
-    return math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12) or (math.isnan(a) and math.isnan(b))
+def relative_difference(value: float | str | None, stored: float | str | None) -> float:
+    """Return how far two numbers are apart, as a share of the larger; infinity for other things.
+
+    Two that are NaN, equal, or closer than 1e-12 are 0 apart.
+    """
+    if value == stored:
+        return 0.0
+    if not isinstance(value, int | float) or not isinstance(stored, int | float):
+        return math.inf
+    if math.isnan(value) and math.isnan(stored):
+        return 0.0
+    if not math.isfinite(value) or not math.isfinite(stored):
+        return math.inf
+    apart = abs(value - stored)
+    return 0.0 if apart <= _NOTHING else apart / max(abs(value), abs(stored))
+
+
+def table_difference(text: str, stored: str) -> float:
+    """Return the largest relative difference of two tables in CSV; infinity where text differs."""
+    rows, own = (list(csv.reader(io.StringIO(one))) for one in (text, stored))
+    if [len(row) for row in rows] != [len(row) for row in own]:
+        return math.inf
+    pairs = zip((c for row in rows for c in row), (c for row in own for c in row), strict=True)
+    return max((relative_difference(_number(a), _number(b)) for a, b in pairs), default=0.0)
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
 import subprocess
 import zipfile
@@ -41,6 +42,7 @@ from lcc_utils.pipeline.store import (
     write_pack,
 )
 from lcc_utils.pipeline.verify import load_results, verify
+from lcc_utils.pipeline.verify_results import TABLE_CLOSE, relative_difference, table_difference
 from lcc_utils.report.tables import build_table, to_html
 
 FIGURE = '<img class="lcc-figure" alt="A rising curve" src="data:image/svg+xml;base64,PHN2Zy8+">'
@@ -499,3 +501,22 @@ def test_an_edition_whose_numbers_are_wrong_is_not_signed(repo):
         sign_edition(repo)
     assert (repo / "results" / "SHA256SUMS").read_bytes() == before
     assert not list(repo.glob(".sign-*"))
+
+
+def test_a_number_that_differs_in_its_last_digits_alone_counts_as_close():
+    assert table_difference("a,b\nx,0.123456789\n", "a,b\nx,0.123456788\n") < TABLE_CLOSE
+    assert table_difference("a,b\nx,0.1234\n", "a,b\nx,0.1235\n") > TABLE_CLOSE
+    assert table_difference("a,b\nx,1\n", "a,b\ny,1\n") == math.inf
+    assert table_difference("a\n1\n", "a\n1\n1\n") == math.inf
+    assert relative_difference(float("nan"), float("nan")) == 0
+    assert relative_difference(0.5, None) == math.inf
+
+
+def test_verify_says_how_close_a_run_comes(run, capsys):
+    assert main(["verify", str(run)]) == 0
+    assert "recomputed number to the stored one: 0.0e+00" in capsys.readouterr().out
+    folder = first(run, "experiment.json").parent
+    metrics = json.loads((folder / "experiment.json").read_text())["metrics"]
+    forged(folder, metrics=metrics | {"auc": metrics["auc"] * (1 + 1e-11)})
+    assert signed(run) == ""
+    assert 0 < verify(run).difference < 1e-10
