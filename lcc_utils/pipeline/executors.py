@@ -17,6 +17,7 @@ from lcc_utils.data.cache import cache_dir, write_atomic
 from lcc_utils.errors import DataError, RequestError
 from lcc_utils.pipeline.attempt import attempt, has_result, reason_of
 from lcc_utils.pipeline.plan import Experiment
+from lcc_utils.pipeline.processes import safe_path
 
 # How long to wait for a Dask cluster without any worker, seconds.
 PATIENCE = 120.0
@@ -95,8 +96,9 @@ def in_processes(
                 yield delayed(_remote)(experiment, place)
 
         parallel = Parallel(jobs, return_as="generator_unordered", pre_dispatch=jobs, batch_size=1)
-        for key, reason in parallel(tasks()):
-            finish(waiting[key], reason)
+        with safe_path():
+            for key, reason in parallel(tasks()):
+                finish(waiting[key], reason)
 
     while waiting and time.time() < deadline:
         begun.clear()
