@@ -17,7 +17,8 @@ from lcc_utils.pipeline import book_publish, manifest
 from lcc_utils.pipeline.book import build, check, edition, front_page, publish, stage
 from lcc_utils.pipeline.book_check import typed_numbers
 from lcc_utils.pipeline.book_notebooks import failures, without_paths
-from lcc_utils.pipeline.store import SCHEMA, experiment_folders
+from lcc_utils.pipeline.packs import experiment_folders
+from lcc_utils.pipeline.store import SCHEMA
 from lcc_utils.pipeline.verify import recompute
 
 CHAPTERS = (

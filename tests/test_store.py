@@ -12,14 +12,13 @@ import pytest
 
 from lcc_utils.errors import DataError
 from lcc_utils.pipeline import provenance, store
+from lcc_utils.pipeline.packs import experiment_folders, write_pack
 from lcc_utils.pipeline.plan import experiment_key
 from lcc_utils.pipeline.store import (
     canonical,
     csv_text,
-    experiment_folders,
     read_experiment,
     write_experiment,
-    write_pack,
 )
 
 PREDICTIONS = pd.DataFrame(

@@ -26,8 +26,9 @@ from lcc_utils.pipeline.book_reporting import reporting_markdown, toc_files
 from lcc_utils.pipeline.gather import read_plan
 from lcc_utils.pipeline.manifest import MANIFEST, listing, of_edition
 from lcc_utils.pipeline.measured import GROUPS, published_files
+from lcc_utils.pipeline.packs import write_pack
 from lcc_utils.pipeline.run_record import read_run
-from lcc_utils.pipeline.store import EXPERIMENT_FILES, write_pack
+from lcc_utils.pipeline.store import EXPERIMENT_FILES
 
 _RESULTS = ("run.json", "cells.csv", "experiments", "tables", "figures")
 _OPTIONAL = ("failures.json", *GROUPS)

@@ -31,6 +31,7 @@ from lcc_utils.pipeline.gather import (
 from lcc_utils.pipeline.learners import prepare, require_weights
 from lcc_utils.pipeline.measured import GROUPS, read_measured
 from lcc_utils.pipeline.plan import Experiment, Plan, first_split, make_plan
+from lcc_utils.pipeline.records import OriginRecord, checked
 from lcc_utils.pipeline.run_record import read_run
 from lcc_utils.pipeline.store import (
     csv_text,
@@ -227,11 +228,10 @@ class Run:
     def finish(self) -> None:
         """Mark the run as complete; its time is that of its experiments, whenever they ran."""
         record = read_run(self.folder)
-        folders = [self.folder / "experiments" / place.key for place in self.experiments()]
+        places = self.experiments()
+        paths = [self.folder / "experiments" / one.key / "origin.json" for one in places]
         spent = [
-            read_json(folder / "origin.json")["seconds"]
-            for folder in folders
-            if (folder / "origin.json").exists()
+            checked(OriginRecord, read_json(path), path).seconds for path in paths if path.exists()
         ]
         record |= {"finished": provenance.now(), "seconds": round(sum(spent), 1)}
         write_json(self.folder / "run.json", record)

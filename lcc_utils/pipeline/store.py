@@ -9,8 +9,6 @@ import shutil
 import uuid
 import zipfile
 import zlib
-from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +27,11 @@ EXPERIMENT_FILES = ("experiment.json", "predictions.csv", "history.csv", "origin
 Folder = Path | zipfile.Path
 _TEXT = {"cell_id": "str", "patient": "str", "subject": "str", "partition": "str"}
 _TYPES = {"predictions": {**_TEXT, "label": "int64", "score": "float64"}, "history": {}}
-_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 # What reading a damaged archive raises: of the archive, or of what is compressed in it. What is
 # encrypted, or nested too deeply, is a RuntimeError.
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
 # No file of a run comes near; a larger one is not read into memory.
-_MOST_BYTES = 256 * 2**20
+MOST_BYTES = 256 * 2**20
 _DEEPEST = 50
 
 
@@ -70,15 +67,15 @@ def read_json(path: Folder, strict: bool = False) -> Any:
     """
     rules = {"object_pairs_hook": _once} if strict else {}
     try:
-        if isinstance(path, Path) and path.stat().st_size > _MOST_BYTES:
-            raise ValueError(f"it is larger than {_MOST_BYTES // 2**20} MiB")
+        if isinstance(path, Path) and path.stat().st_size > MOST_BYTES:
+            raise ValueError(f"it is larger than {MOST_BYTES // 2**20} MiB")
         value = json.loads(path.read_text(encoding="utf-8"), **rules)
         _need_shallow(value)
         return value
     except (OSError, KeyError) as error:
         reason = getattr(error, "strerror", None) or "no such file"
         raise DataError(f"{path} cannot be read ({reason}).") from error
-    except (ValueError, *_DAMAGED) as error:
+    except (ValueError, *DAMAGED) as error:
         raise DataError(f"{path} is damaged ({error}); restore it, or run again.") from error
 
 
@@ -209,59 +206,10 @@ def read_experiment(folder: Folder) -> Result:
     )
 
 
-def experiment_folders(experiments: Path) -> dict[str, Folder]:
-    """Return every experiment below a folder by key: directories, and those in packs.
-
-    Raises
-    ------
-    DataError
-        If a pack is no whole archive, or an experiment is there twice.
-    """
-    found: dict[str, Folder] = {}
-    for path in sorted(experiments.glob("*")):
-        own: dict[str, Folder] = {}
-        if path.suffix == ".zip":
-            own = _packed(path)
-        elif path.is_dir() and not path.name.startswith("."):
-            own = {path.name: path}
-        if twice := sorted(own.keys() & found.keys()):
-            raise DataError(f"Experiment {twice[0]} is in {path} and again in {found[twice[0]]}.")
-        found |= own
-    return found
-
-
-def _packed(path: Path) -> dict[str, Folder]:
-    """Return the experiments in a pack by key."""
-    try:
-        pack = zipfile.ZipFile(path)
-    except (OSError, *_DAMAGED) as error:
-        raise DataError(f"{path} is damaged ({error}); restore it.") from error
-    names = pack.namelist()
-    if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise DataError(f"{path} holds {twice[0]} twice; restore it.")
-    if large := [own.filename for own in pack.infolist() if own.file_size > _MOST_BYTES]:
-        raise DataError(f"{path} holds {large[0]}, which is far too large; restore it.")
-    keys = {name.partition("/")[0] for name in names}
-    return {key: zipfile.Path(pack, f"{key}/") for key in sorted(keys)}
-
-
-def write_pack(path: Path, folders: Iterable[Path]) -> None:
-    """Write experiments into one zip archive: the same bytes for the same files.
-
-    A study of hundreds of experiments would be thousands of files in the repository.
-    """
-    with zipfile.ZipFile(path, "w") as pack:
-        for folder in sorted(folders):
-            for name in EXPERIMENT_FILES:
-                entry = zipfile.ZipInfo(f"{folder.name}/{name}", date_time=_ZIP_EPOCH)
-                entry.compress_type = zipfile.ZIP_DEFLATED
-                pack.writestr(entry, (folder / name).read_bytes(), compresslevel=9)
-
-
 def _file_digest(path: Folder) -> str:
     try:
         return _sha256(path.read_bytes())
-    except (OSError, KeyError, *_DAMAGED):
+    except (OSError, KeyError, *DAMAGED):
         return ""
 
 
@@ -301,5 +249,5 @@ def _read_csv(path: Folder, types: dict[str, str]) -> pd.DataFrame:
     try:
         text = path.read_text(encoding="utf-8")
         return pd.read_csv(io.StringIO(text), dtype=types, keep_default_na=True)
-    except (OSError, KeyError, ValueError, *_DAMAGED) as error:
+    except (OSError, KeyError, ValueError, *DAMAGED) as error:
         raise DataError(f"{path} cannot be read as a table ({error}).") from error

@@ -15,9 +15,10 @@ from lcc_utils.pipeline.book_notebooks import read_notebook
 from lcc_utils.pipeline.gather import gather, read_failures, read_plan
 from lcc_utils.pipeline.manifest import digest_of, of_run, problems
 from lcc_utils.pipeline.measured import GROUPS, read_measured
+from lcc_utils.pipeline.packs import experiment_folders
 from lcc_utils.pipeline.plan import Plan, by_key, make_plan
 from lcc_utils.pipeline.run_record import read_config, read_run
-from lcc_utils.pipeline.store import csv_text, experiment_folders, read_cells
+from lcc_utils.pipeline.store import csv_text, read_cells
 from lcc_utils.pipeline.verify_record import (
     plan_problems,
     record_problems,

@@ -31,15 +31,14 @@ from lcc_utils.pipeline.edition import sign_edition, verify_edition
 from lcc_utils.pipeline.foreign_run import reopened
 from lcc_utils.pipeline.front import claims_markdown
 from lcc_utils.pipeline.model_making import make_model
+from lcc_utils.pipeline.packs import experiment_folders, write_pack
 from lcc_utils.pipeline.plan import make_plan, split_record
 from lcc_utils.pipeline.run_record import read_run
 from lcc_utils.pipeline.store import (
     csv_text,
-    experiment_folders,
     record_digest,
     write_experiment,
     write_json,
-    write_pack,
 )
 from lcc_utils.pipeline.verify import load_results, verify
 from lcc_utils.pipeline.verify_results import TABLE_CLOSE, relative_difference, table_difference
@@ -200,7 +199,11 @@ def test_sha256sum_reads_the_manifest(run):
         ["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=run, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    listed = [line.split("  ", 1)[1] for line in (run / "SHA256SUMS").read_text().splitlines()[3:]]
+    listed = [
+        line.split("  ", 1)[1]
+        for line in (run / "SHA256SUMS").read_text().splitlines()
+        if line[0] != "#"
+    ]
     assert listed == sorted(listed)
     kept = {"run.json", "cells.csv", "figures/curve.svg", "notebooks/03_ablation.ipynb"}
     assert kept <= set(listed)
