@@ -2,10 +2,23 @@
 SHELL := /bin/bash
 
 # The first Python from 3.11 to 3.13; another one: make book PYTHON=/path/to/python
+FITS = import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 PYTHON = $(shell for python in python3 python3.13 python3.12 python3.11; do \
-	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
-	&& echo $$python && break; done)
-PIP = $(@D)/bin/python -m pip --disable-pip-version-check --quiet
+	$$python -Ic '$(FITS)' 2>/dev/null && echo $$python && break; done)
+PIP = $(@D)/bin/python -I -m pip --disable-pip-version-check --quiet
+
+# A path that begins with the home directory's sign; not every shell expands it after DATA=.
+override DATA := $(subst ^first^,,$(subst ^first^~/,$(HOME)/,^first^$(DATA)))
+
+# Settings of the user's shell stay out of the environments, save those that pip needs to reach a
+# registry and those that change no module and no install.
+PIP_KEPT = INDEX_URL EXTRA_INDEX_URL FIND_LINKS NO_INDEX TRUSTED_HOST CERT CLIENT_CERT PROXY \
+	CONFIG_FILE CACHE_DIR NO_CACHE_DIR DEFAULT_TIMEOUT TIMEOUT RETRIES KEYRING_PROVIDER
+PYTHON_KEPT = DONTWRITEBYTECODE HASHSEED IOENCODING NOUSERSITE PYCACHEPREFIX UNBUFFERED UTF8
+unexport $(filter-out $(PIP_KEPT:%=PIP_%),$(filter PIP_%,$(.VARIABLES)))
+unexport $(filter-out PYTHON PYTHON_KEPT $(PYTHON_KEPT:%=PYTHON%),$(filter PYTHON%,$(.VARIABLES)))
+# It outweighs a line of the user's pip.conf.
+export PIP_USER = 0
 
 .PHONY: help book cpu paper published test portability lint lock system clean
 
@@ -72,9 +85,21 @@ data-given:
 	@test -n "$(DATA)" || { echo "Say where C-NMC lies: make $(MAKECMDGOALS) DATA=/path/to/C-NMC" >&2; exit 2; }
 
 # An environment follows its lock. The package itself is installed from this folder, as it stands.
-.venv/ready: requirements/run.txt
-.venv-gpu/ready: requirements/gpu.txt
-.venv-book/ready: requirements/book.txt
+# It is made anew where it is not whole, was made in another folder, has lost its Python, or is of
+# another Python than the one that PYTHON= names.
+WHICH = import sys; print(sys.version, sys.base_prefix)
+anew = $(shell test -f $(1)/ready && grep -qF " $(CURDIR)/$(1)" $(1)/pyvenv.cfg \
+	&& $(1)/bin/python -Ic '$(FITS)' $(if $(filter command,$(firstword $(origin PYTHON))), \
+	&& test "$$($(1)/bin/python -Ic '$(WHICH)')" = "$$($(PYTHON) -Ic '$(WHICH)')") \
+	>/dev/null 2>&1 || echo anew)
+
+.PHONY: anew
+anew: ;
+
+.SECONDEXPANSION:
+.venv/ready: requirements/run.txt $$(call anew,$$(@D))
+.venv-gpu/ready: requirements/gpu.txt $$(call anew,$$(@D))
+.venv-book/ready: requirements/book.txt $$(call anew,$$(@D))
 
 .venv/ready .venv-gpu/ready:
 	$(install-lock)
@@ -90,7 +115,9 @@ data-given:
 define install-lock
 @test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed and none was found." \
 	"Name one: make PYTHON=/path/to/python" >&2; exit 2; }
-$(PYTHON) -m venv $(@D)
+@$(PYTHON) -Ic '$(FITS)' || { echo "$(PYTHON) is no Python 3.11, 3.12 or 3.13." \
+	"Name another one: make PYTHON=/path/to/python" >&2; exit 2; }
+$(if $(filter anew,$^),$(PYTHON) -I -m venv --clear $(@D))
 @echo "Installing the locked packages into $(@D); this takes some minutes."
 $(PIP) install --require-hashes --requirement $<
 endef

@@ -90,7 +90,10 @@ def _parser() -> argparse.ArgumentParser:
     book.set_defaults(command=_book)
 
     publish = commands.add_parser("publish", help="make a run the published edition")
-    publish.add_argument("run", metavar="RUN", nargs="?", help="name or folder")
+    publish.add_argument(
+        "run", metavar="RUN", nargs="?",
+        help="name or folder; results signs the published edition again",
+    )  # fmt: skip
     publish.set_defaults(command=_publish)
 
     verify = commands.add_parser("verify", help="recompute every number from predictions")
@@ -143,6 +146,7 @@ def _run(args: argparse.Namespace) -> int:
 def _complete(run: Any, args: argparse.Namespace, overrides: dict[str, Any], workers: Any) -> int:
     """Compute what a run lacks, and execute its chapters or those that are asked for."""
     from lcc_utils.pipeline.completeness import unfinished
+    from lcc_utils.pipeline.manifest import of_run, sign
     from lcc_utils.pipeline.notebooks import chapters, execute
 
     # TensorFlow takes many networks that are traced once for one that is traced again and again.
@@ -159,6 +163,7 @@ def _complete(run: Any, args: argparse.Namespace, overrides: dict[str, Any], wor
     execute(run, parameters, args.only)
     if all((run.folder / "notebooks" / f"{path.stem}.ipynb").is_file() for path in chapters()):
         run.finish()
+    sign(of_run(run.folder))
     missing = [own for study in run.gather().missing.values() for own in study]
     failed = [own for own in missing if own.reason]
     for own in failed:
@@ -223,6 +228,7 @@ def _publish(args: argparse.Namespace) -> int:
     from lcc_utils.pipeline.book_publish import publish, publishable
     from lcc_utils.pipeline.book_reporting import card_markdown
     from lcc_utils.pipeline.completeness import need_chapters
+    from lcc_utils.pipeline.edition import sign_edition
     from lcc_utils.pipeline.front import claims_markdown
     from lcc_utils.pipeline.lock import alone
     from lcc_utils.pipeline.run import REPOSITORY
@@ -233,23 +239,28 @@ def _publish(args: argparse.Namespace) -> int:
     for place in (REPOSITORY, target, REPOSITORY / "book"):
         writable_folder(place, "The published edition")
     with alone(target, "publish", "replaced"), alone(folder, "run", "computed"):
-        publishable(folder, REPOSITORY)
-        problems = verify(folder).problems or _built(folder)[1]
-        if problems:
-            raise LccError(f"{folder} is not published: {problems[0]}")
-        claims, card = claims_markdown(folder), card_markdown(folder)
-        for path in publish(folder, REPOSITORY, claims=claims, card=card):
-            print(path.relative_to(REPOSITORY))
+        if folder.resolve() == target:
+            written = sign_edition(REPOSITORY)
+        else:
+            publishable(folder, REPOSITORY)
+            problems = verify(folder).problems or _built(folder)[1]
+            if problems:
+                raise LccError(f"{folder} is not published: {problems[0]}")
+            claims, card = claims_markdown(folder), card_markdown(folder)
+            written = publish(folder, REPOSITORY, claims=claims, card=card)
+    for path in written:
+        print(path.relative_to(REPOSITORY))
     return 0
 
 
 def _verify(args: argparse.Namespace) -> int:
+    from lcc_utils.pipeline.edition import verify_edition
     from lcc_utils.pipeline.run import REPOSITORY
     from lcc_utils.pipeline.verify import verify
 
     folder = _folder(args.run)
     published = folder.resolve() == REPOSITORY / "results"
-    found = verify(folder, REPOSITORY / "book" / "chapters" if published else None)
+    found = verify_edition(REPOSITORY) if published else verify(folder)
     for problem in found.problems:
         print(f"lcc: {problem}", file=sys.stderr)
     print(
@@ -257,6 +268,11 @@ def _verify(args: argparse.Namespace) -> int:
         f"tables and {found.cells_shown} values shown in chapters recomputed; "
         f"{len(found.problems)} differ."
     )
+    print(
+        "Largest relative difference of a recomputed number to the stored one: "
+        f"{found.difference:.1e}"
+    )
+    print(f"SHA-256 of the list of files: {found.manifest or 'there is no list yet'}")
     return 1 if found.problems else 0
 
 

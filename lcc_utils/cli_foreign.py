@@ -46,6 +46,7 @@ def _external(args: argparse.Namespace) -> int:
     from lcc_utils.pipeline.foreign import add_foreign, check_request
     from lcc_utils.pipeline.foreign_networks import STUDY
     from lcc_utils.pipeline.foreign_run import reopened
+    from lcc_utils.pipeline.manifest import of_run, sign
     from lcc_utils.report.tables import build_table
 
     check_request(args.place, args.name, args.scale, args.most)
@@ -53,6 +54,7 @@ def _external(args: argparse.Namespace) -> int:
     added = add_foreign(
         run, args.place, args.name, args.scale, args.most, progress=sys.stderr.isatty()
     )
+    sign(of_run(run.folder))
     # Not kept: the tables of the run are those that its chapter shows.
     results = run.gather(STUDY)
     made = {name: build_table(name, run.cells, results) for name in _TABLES}

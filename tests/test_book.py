@@ -13,12 +13,13 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from lcc_utils.errors import DataError, RequestError
-from lcc_utils.pipeline import book_publish
+from lcc_utils.pipeline import book_publish, manifest
 from lcc_utils.pipeline.book import build, check, edition, front_page, publish, stage
 from lcc_utils.pipeline.book_check import typed_numbers
 from lcc_utils.pipeline.book_notebooks import failures, without_paths
-from lcc_utils.pipeline.store import SCHEMA, experiment_folders
-from lcc_utils.pipeline.verify import verify
+from lcc_utils.pipeline.packs import experiment_folders
+from lcc_utils.pipeline.store import SCHEMA
+from lcc_utils.pipeline.verify import recompute
 
 CHAPTERS = (
     "01_data", "02_training", "03_ablation", "04_monte_carlo", "05_attention", "06_calibration",
@@ -29,8 +30,14 @@ FIGURE = '<img class="lcc-figure" alt="A rising curve" src="data:image/svg+xml;b
 TABLE = "<table><tr><th>Variant</th><th>AUC</th></tr><tr><td>full</td><td>.91</td></tr></table>"
 
 
-SYNTHETIC = {"name": "synthetic", "cells": 1200, "subjects": 24, "digest": "ab12cd34ef567890"}
-REAL = {"name": "c-nmc-2019", "cells": 7108, "subjects": 59, "digest": "ffff000011112222"}
+SYNTHETIC = {
+    "name": "synthetic", "cells": 1200, "subjects": 24, "digest": "ab12cd34ef567890",
+    "label": "synthetic cells (1,200 cells of 24 subjects, digest ab12cd34)",
+}  # fmt: skip
+REAL = {
+    "name": "c-nmc-2019", "cells": 7108, "subjects": 59, "digest": "ffff000011112222",
+    "label": "C-NMC 2019 (7,108 cells of 59 subjects, digest ffff0000)",
+}  # fmt: skip
 
 
 def html_output(html: str, **mark: str):
@@ -331,6 +338,8 @@ def test_publishing_replaces_the_edition_and_leaves_the_rest(run: Path, repo: Pa
     publish(run, repo)
     results = {p.relative_to(repo / "results").as_posix() for p in (repo / "results").rglob("*.*")}
     experiment = f"experiments/{KEY}"
+    assert (repo / "results" / "SHA256SUMS").is_file()
+    assert manifest.problems(manifest.of_edition(repo)) == []
     assert results == {
         "run.json", "cells.csv", "tables/ablation.csv", "bench/speed.json",
         "figures/curve.svg",
@@ -374,7 +383,7 @@ def test_what_is_published_as_archives_is_recomputed_from_them(tiny_run, repo, m
         "steps-logistic-regression.zip",
     ]
     assert len(list((repo / "results" / "experiments").glob("[0-9a-f]*"))) > 20
-    found = verify(repo / "results", repo / "book" / "chapters")
+    found = recompute(repo / "results", repo / "book" / "chapters")[0]
     assert found.problems == []
     assert found.experiments == len(list((tiny_run / "experiments").iterdir()))
     with zipfile.ZipFile(repo / "results" / "experiments" / packs[0]) as pack:
@@ -384,7 +393,7 @@ def test_what_is_published_as_archives_is_recomputed_from_them(tiny_run, repo, m
     with zipfile.ZipFile(repo / "results" / "experiments" / packs[0], "w") as pack:
         for own, content in files.items():
             pack.writestr(own, content)
-    problems = verify(repo / "results", repo / "book" / "chapters").problems
+    problems = recompute(repo / "results", repo / "book" / "chapters")[0].problems
     assert any(f"{packs[0]}/{name} is not the file that" in line for line in problems)
 
 

@@ -11,8 +11,9 @@ import pytest
 
 from lcc_utils.pipeline.book import edition, front_page
 from lcc_utils.pipeline.book_reporting import card_markdown, reporting_markdown
+from lcc_utils.pipeline.edition import verify_edition
 from lcc_utils.pipeline.front import claims_markdown
-from lcc_utils.pipeline.verify import load_results, verify
+from lcc_utils.pipeline.verify import load_results
 from lcc_utils.report import figures
 from lcc_utils.report.tables import TABLES
 
@@ -23,7 +24,7 @@ def results(root):
 
 
 def test_every_number_follows_from_the_predictions(root, results):
-    found = verify(results, root / "book" / "chapters")
+    found = verify_edition(root)
     assert found.problems == []
     assert found.experiments > 0
     assert found.tables > 0

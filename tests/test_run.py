@@ -402,7 +402,7 @@ def test_a_run_of_another_form_is_refused(tiny_run, tmp_path):
     record = json.loads((tiny_run / "run.json").read_text())
     shutil.copy(tiny_run / "cells.csv", tmp_path)
     (tmp_path / "run.json").write_text(json.dumps({**record, "schema": 1}))
-    with pytest.raises(RequestError, match=r"Run tiny has form 1 .* reads form 2"):
+    with pytest.raises(RequestError, match=r"run\.json has form 1 .* reads form 2"):
         verify(tmp_path)
 
 

@@ -12,14 +12,13 @@ import pytest
 
 from lcc_utils.errors import DataError
 from lcc_utils.pipeline import provenance, store
+from lcc_utils.pipeline.packs import experiment_folders, write_pack
 from lcc_utils.pipeline.plan import experiment_key
 from lcc_utils.pipeline.store import (
     canonical,
     csv_text,
-    experiment_folders,
     read_experiment,
     write_experiment,
-    write_pack,
 )
 
 PREDICTIONS = pd.DataFrame(
@@ -34,8 +33,12 @@ PREDICTIONS = pd.DataFrame(
 )
 HISTORY = pd.DataFrame({"epoch": [1], "loss": [0.25]})
 RECORD = {
-    "key": "k", "study": "training", "variant": "full", "seed": 0,
-    "split": {"name": "fold 0 to 1"}, "settings": {"pixels": {"size": 32}},
+    "key": "k", "study": "training", "variant": "full", "seed": 0, "data_digest": "d",
+    "split": {
+        "name": "fold 0 to 1", "protocol": "official", "digest": "s", "train": 1,
+        "validation": 1, "test": 2, "subjects": {"train": 1, "validation": 1, "test": 2},
+    },
+    "settings": {"pixels": {"size": 32}}, "model": {}, "metrics": {},
 }  # fmt: skip
 
 

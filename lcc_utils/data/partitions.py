@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -40,7 +41,7 @@ class Split:
     seed: int
     name: str
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Sixteen hex digits that identify the three partitions' content."""
         text = "\n".join(

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import io
 import json
+import stat
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,8 @@ __all__ = ["ALLOWED", "inspect_archive", "open_archive"]
 MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
 _CONFIG_BYTES = 20 * 2**20
 _WHOLE_BYTES = 2 * 2**30
+# How many times larger than packed a file may be: weights hardly shrink.
+_TIGHTEST = 100
 _LAYERS = (
     "Activation", "Add", "BatchNormalization", "Conv2D", "Dense", "DepthwiseConv2D", "Dropout",
     "GlobalAveragePooling2D", "InputLayer", "MaxPooling2D", "Multiply", "Normalization", "ReLU",
@@ -85,33 +89,52 @@ def inspect_archive(path: Path) -> None:
             weights = archive.read("model.weights.h5")
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}).") from error
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, EOFError, RuntimeError) as error:
         raise DataError(
             f"{path} is no whole Keras archive ({error}). Copy the model directory again from "
             "where it was made."
         ) from error
-    for module, name in _classes(config):
+    if not isinstance(config, dict) or config.get("class_name") != "Functional":
+        raise DataError(f"{path} is refused: its configuration is not that of a classifier.")
+    try:
+        named = list(_classes(config))
+    except RecursionError as error:
+        raise DataError(f"{path} is refused: its configuration is nested too deeply.") from error
+    for module, name, registered in named:
         if name not in ALLOWED.get(module, ()):
             raise DataError(_refused(path, module, name))
+        if registered not in (None, name, f"lcc_utils>{name}"):
+            raise DataError(_refused(path, None, f"{name} as {registered}"))
     _check_weights(path, weights)
 
 
 def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
-    sizes = {info.filename: info.file_size for info in archive.infolist()}
-    if strange := sorted(sizes.keys() - MEMBERS):
+    members = archive.infolist()
+    names = [info.filename for info in members]
+    if strange := sorted(set(names) - MEMBERS):
         raise DataError(
             f"{path} is refused: it holds {strange[0]!r}, which no classifier of this package "
             "has. Nothing of it was loaded; use a model directory that `lcc model` wrote."
         )
-    if sizes.get("config.json", 0) > _CONFIG_BYTES or sum(sizes.values()) > _WHOLE_BYTES:
-        raise DataError(f"{path} is refused: unpacked, it is far larger than any classifier.")
+    if len(names) > len(set(names)) or any(_is_link(info) for info in members):
+        raise DataError(f"{path} is refused: it holds a file twice, or a link.")
+    for info in members:
+        most = _CONFIG_BYTES if info.filename != "model.weights.h5" else _WHOLE_BYTES
+        tight = info.file_size > _TIGHTEST * info.compress_size + _CONFIG_BYTES
+        if info.file_size > most or tight:
+            raise DataError(f"{path} is refused: unpacked, it is far larger than any classifier.")
 
 
-def _classes(value: Any) -> Iterator[tuple[str | None, str]]:
-    """Yield module and name of every class that a configuration names, at any depth."""
+def _is_link(info: zipfile.ZipInfo) -> bool:
+    return stat.S_ISLNK(info.external_attr >> 16)
+
+
+def _classes(value: Any) -> Iterator[tuple[str | None, str, Any]]:
+    """Yield module, name and registered name of every class in a configuration, at any depth."""
     if isinstance(value, dict):
         if "class_name" in value:
-            yield value.get("module"), str(value["class_name"])
+            module, name = value.get("module"), value["class_name"]
+            yield module if module is None else str(module), str(name), value.get("registered_name")
         for own in value.values():
             yield from _classes(own)
     elif isinstance(value, list):
@@ -146,6 +169,8 @@ def _check_weights(path: Path, data: bytes) -> None:
                 look(own)
             elif own.external or own.is_virtual:
                 raise DataError(f"{path} is refused: its weights refer to other files.")
+            elif own.nbytes > len(data):
+                raise DataError(f"{path} is refused: its weights are larger than their file.")
 
     try:
         with h5py.File(io.BytesIO(data), "r") as weights:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 import lcc_utils
+from lcc_utils.data.cnmc import data_digest
 from lcc_utils.errors import DataError, RequestError
 from lcc_utils.pipeline import provenance
 from lcc_utils.pipeline.config import RunConfig
-from lcc_utils.pipeline.plan import Plan
-from lcc_utils.pipeline.store import SCHEMA, read_json, write_cells, write_json
+from lcc_utils.pipeline.plan import Plan, plan_record
+from lcc_utils.pipeline.run_record import read_run
+from lcc_utils.pipeline.store import SCHEMA, write_cells, write_json
 
-__all__ = ["REPOSITORY", "begin"]
+__all__ = ["REPOSITORY", "begin", "data_label"]
 
 REPOSITORY = Path(lcc_utils.__file__).resolve().parent.parent
 _BYTES_NEEDED = 200 * 2**20
@@ -61,7 +62,7 @@ def begin(
         _need_space(folder)
         write_cells(folder / "cells.csv", cells)
         write_json(path, record)
-    record = read_json(path)
+    record = read_run(folder)
     settings = config.model_dump(mode="json")
     if (record["settings"], record["dataset"]["digest"]) != (settings, digest):
         raise RequestError(
@@ -71,6 +72,15 @@ def begin(
     if not (folder / "cells.csv").exists():
         write_cells(folder / "cells.csv", cells)
     return record
+
+
+def data_label(dataset: str, cells: pd.DataFrame) -> str:
+    """Return what a reader is told that numbers were computed on: name, counts and digest."""
+    kind = {"synthetic": "synthetic cells", "c-nmc-2019": "C-NMC 2019"}.get(dataset, dataset)
+    return (
+        f"{kind} ({len(cells):,} cells of {cells['subject'].nunique()} subjects, "
+        f"digest {data_digest(cells)[:8]})"
+    )
 
 
 def _record(
@@ -94,14 +104,7 @@ def _record(
             "digest": digest,
             "label": cells.attrs["label"],
         },
-        "plan": {
-            study: [
-                {"variant": e.variant, "split": e.split.name, "seed": e.seed, "key": e.key}
-                for e in planned
-            ]
-            for study, planned in plan.experiments.items()
-        },
-        "refused": [asdict(missing) for missing in plan.refused],
+        **plan_record(plan),
         "versions": provenance.versions(),
         "backend": provenance.backend(),
         "git": provenance.git_state(REPOSITORY),

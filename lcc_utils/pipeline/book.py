@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -17,10 +15,12 @@ import lcc_utils
 from lcc_utils.errors import DataError, RequestError
 from lcc_utils.pipeline.book_check import check
 from lcc_utils.pipeline.book_notebooks import chapter, executed, read_notebook
-from lcc_utils.pipeline.book_pages import DECIDED, edition, front_page, read_run, write_pages
+from lcc_utils.pipeline.book_pages import DECIDED, edition, front_page, write_pages
 from lcc_utils.pipeline.book_publish import publish, replace_all
 from lcc_utils.pipeline.book_reporting import reporting_markdown
 from lcc_utils.pipeline.completeness import need_chapters
+from lcc_utils.pipeline.processes import environment, python
+from lcc_utils.pipeline.run_record import read_run
 
 __all__ = ["build", "check", "edition", "front_page", "publish", "stage"]
 
@@ -108,8 +108,8 @@ def build(source: str | Path) -> Path:
     # The package has no __main__, and the jupyter-book script may not be on the PATH.
     program = "from jupyter_book.cli.main import main; main()"
     done = subprocess.run(
-        [sys.executable, "-c", program, "build", str(source), "-W", "-n", "--keep-going"],
-        env={"LCC_PACKAGE": str(Path(lcc_utils.__file__).parent), **os.environ},
+        python("-c", program, "build", str(source), "-W", "-n", "--keep-going"),
+        env={"LCC_PACKAGE": str(Path(lcc_utils.__file__).parent), **environment()},
         capture_output=True,
         text=True,
         check=False,

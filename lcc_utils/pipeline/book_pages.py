@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from lcc_utils.errors import DataError, RequestError
+from lcc_utils.pipeline.manifest import MANIFEST, digest_of
+from lcc_utils.pipeline.run_record import read_run
 from lcc_utils.text import utf8
 
 EDITION_KEYS = (
@@ -32,6 +33,18 @@ What the paper states is quoted as such. Every other number was computed by the 
 repository and can be computed again.
 """
 
+_FILES = """\
+## From which files
+
+The list `SHA256SUMS` holds the SHA-256 of every file of this edition. The SHA-256 of the list
+itself is
+
+    {digest}
+
+`lcc verify` compares every file with the list and prints this digest;
+[how to check the numbers](reproduce.md#check-the-numbers) says what that shows.
+"""
+
 _READERS = """\
 ## Where to begin
 
@@ -51,31 +64,6 @@ code, not a medical device.
 """
 
 
-def read_run(run_dir: str | Path) -> dict:
-    """Return what ``run.json`` of a run says.
-
-    Raises
-    ------
-    RequestError
-        When the folder or its ``run.json`` does not exist.
-    DataError
-        When the file is not JSON or lacks a key that an edition shows.
-    """
-    path = Path(run_dir) / "run.json"
-    if not path.is_file():
-        raise RequestError(
-            f"{run_dir} is no run: it holds no run.json. Name a folder that lcc run has left."
-        )
-    try:
-        run = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(f"{path} is not readable as JSON ({error}). Run it again.") from error
-    missing = [key for key in EDITION_KEYS if key not in run]
-    if missing:
-        raise DataError(f"{path} lacks {', '.join(missing)}. Run it again with --resume.")
-    return run
-
-
 def edition(run: dict) -> dict:
     """Return the part of ``run.json`` that the banner and the footer of every page show."""
     return {key: run[key] for key in EDITION_KEYS}
@@ -92,11 +80,13 @@ def front_page(run_dir: str | Path, claims: str = "") -> str:
         Markdown that says what was claimed and what was measured, as a rule one table from
         ``lcc_utils.report``. The section is left out when empty.
     """
-    run = read_run(run_dir)
+    run, digest = read_run(run_dir), digest_of(Path(run_dir) / MANIFEST)
     parts = [_OPENING]
     if claims.strip():
         parts.append(f"## What was claimed, and what holds\n\n{claims.strip()}\n")
-    parts += [f"## On which data\n\n{_data_sentence(run)}\n", _READERS]
+    parts += [f"## On which data\n\n{_data_sentence(run)}\n"]
+    parts += [_FILES.format(digest=digest)] if digest else []
+    parts.append(_READERS)
     return "\n".join(parts)
 
 

@@ -19,12 +19,15 @@ from lcc_utils.pipeline.book_notebooks import (
     read_notebook,
     without_paths,
 )
-from lcc_utils.pipeline.book_pages import DECIDED, front_page, read_run, write_json, write_pages
+from lcc_utils.pipeline.book_pages import DECIDED, front_page, write_json, write_pages
 from lcc_utils.pipeline.book_reporting import reporting_markdown, toc_files
 from lcc_utils.pipeline.gather import read_plan
+from lcc_utils.pipeline.manifest import MANIFEST, listing, of_edition
 from lcc_utils.pipeline.measured import GROUPS, published_files
 from lcc_utils.pipeline.names import slug
-from lcc_utils.pipeline.store import EXPERIMENT_FILES, read_json, write_pack
+from lcc_utils.pipeline.packs import write_pack
+from lcc_utils.pipeline.run_record import read_run
+from lcc_utils.pipeline.store import EXPERIMENT_FILES
 
 _RESULTS = ("run.json", "cells.csv", "experiments", "tables", "figures")
 _OPTIONAL = ("failures.json", *GROUPS)
@@ -79,17 +82,41 @@ def publish(
         _copy_results(run_dir, new, machine)
         clean = without_paths(run, machine)
         write_json(new / "run.json", clean)
-        write_pages(new, clean, front_page(new, claims), card)
-        reporting = reporting_markdown(repo / "book" / "_toc.yml", [new, repo / "book"])
-        (new / "reporting.md").write_text(reporting, encoding="utf-8")
-        targets = {repo / "results" / name: new / name for name in _RESULTS}
         gone = [name for name in _OPTIONAL if not (new / name).exists()]
-        targets |= {repo / "results" / n: new / n for n in _OPTIONAL if n not in gone}
-        targets |= {repo / "book" / name: new / name for name in ("chapters", *DECIDED)}
+        targets = {repo / "results" / name: new / name for name in (*_RESULTS, *_OPTIONAL)}
+        targets[repo / "book" / "chapters"] = new / "chapters"
+        write_edition(repo, new, targets, claims, card)
+        targets = {place: own for place, own in targets.items() if own.exists()}
         replace_all(targets, Path(work) / "old")
         for name in gone:
             _remove(repo / "results" / name)
     return list(targets)
+
+
+def write_edition(repo: Path, new: Path, targets: dict[Path, Path], claims: str, card: str) -> None:
+    """Write the manifest of an edition and the pages that it decides, before it is put in place.
+
+    Parameters
+    ----------
+    repo
+        The root of the repository.
+    new
+        A folder that holds ``run.json`` of the edition; manifest and pages are written into it.
+    targets
+        What is about to be replaced, to its replacement; manifest and pages are added.
+    claims, card
+        As in :func:`publish`.
+    """
+    # The page on reporting links to headings of the front page, which prints the digest of a list
+    # that holds the page on reporting: the headings are known before the digest.
+    write_atomic(new / MANIFEST, "")
+    write_pages(new, read_run(new), front_page(new, claims), card)
+    reporting = reporting_markdown(repo / "book" / "_toc.yml", [new, repo / "book"])
+    write_atomic(new / "reporting.md", reporting)
+    targets |= {repo / "book" / name: new / name for name in DECIDED}
+    write_atomic(new / MANIFEST, listing(of_edition(repo), targets))
+    write_atomic(new / "index.md", front_page(new, claims))
+    targets[repo / "results" / MANIFEST] = new / MANIFEST
 
 
 def replace_all(targets: dict[Path, Path], old: Path) -> None:
@@ -177,7 +204,7 @@ def _copy_results(run_dir: Path, new: Path, machine: dict[str, str]) -> None:
 
 def _groups(run_dir: Path) -> dict[str, list[str]]:
     """Keys of the experiments that are there by study and variant, each where it comes first."""
-    planned, _ = read_plan(read_json(run_dir / "run.json"))
+    planned, _ = read_plan(read_run(run_dir))
     groups: dict[str, list[str]] = {}
     seen: set[str] = set()
     for study, places in planned.items():

@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from lcc_utils.pipeline.book_notebooks import read_notebook
-from lcc_utils.pipeline.book_pages import read_run
+from lcc_utils.pipeline.run_record import read_run
 from lcc_utils.pipeline.verify import load_results
 from lcc_utils.report.model_card import model_card
 from lcc_utils.report.reporting import Page, load_items, reporting_page

@@ -16,6 +16,7 @@ from lcc_utils.data.files import read_regular
 from lcc_utils.data.layouts import MARKER
 from lcc_utils.data.paths import user_path
 from lcc_utils.errors import DataError, LccError, RequestError
+from lcc_utils.pipeline.begin import data_label
 from lcc_utils.pipeline.config import RunConfig
 
 _LOG = logging.getLogger(__name__)
@@ -58,16 +59,8 @@ def open_cells(config: RunConfig, data: str | None, progress: bool) -> pd.DataFr
     pairs = duplicates.find_pairs(cells, progress=progress)
     cells = duplicates.subject_groups(cells, duplicates.subject_links(pairs, cells))
     cells = cells.reset_index(drop=True)
-    cells.attrs = attrs | {"label": _label(attrs["dataset"], cells)}
+    cells.attrs = attrs | {"label": data_label(attrs["dataset"], cells)}
     return cells
-
-
-def _label(dataset: str, cells: pd.DataFrame) -> str:
-    kind = {"synthetic": "synthetic cells", "c-nmc-2019": "C-NMC 2019"}[dataset]
-    return (
-        f"{kind} ({len(cells):,} cells of {cells['subject'].nunique()} subjects, "
-        f"digest {cnmc.data_digest(cells)[:8]})"
-    )
 
 
 def _read(config: RunConfig, data: str | None, progress: bool) -> tuple[Path, pd.DataFrame]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,9 +11,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import lcc_utils
 from lcc_utils.pipeline import provenance
 from lcc_utils.pipeline.compute import THREADS
+from lcc_utils.pipeline.processes import environment, python
 
 __all__ = ["FEATURES", "KERAS", "ONNX", "ask", "origin", "workplace"]
 
@@ -36,18 +34,14 @@ def ask(folder: Path, device: str, request: Numbers) -> Numbers:
     path.unlink(missing_ok=True)
     request = request | {"device": device, "threads": threads, "folder": str(folder)}
     given.write_text(json.dumps(request), encoding="utf-8")
-    package = str(Path(lcc_utils.__file__).resolve().parents[1])
-    environment = os.environ | dict.fromkeys(THREADS, str(threads))
-    environment["PYTHONPATH"] = os.pathsep.join(
-        [package, *filter(None, [os.environ.get("PYTHONPATH")])]
-    )
+    own = environment(**dict.fromkeys(THREADS, str(threads)))
     if request.get("task") == "count":
         # It is the same under every backend, and this one is there as soon as Keras is.
-        environment["KERAS_BACKEND"] = "numpy"
+        own["KERAS_BACKEND"] = "numpy"
     if device == "CPU":
-        environment["CUDA_VISIBLE_DEVICES"] = "-1"
-    command = [sys.executable, "-m", "lcc_utils.pipeline.efficiency_worker", str(given), str(path)]
-    done = subprocess.run(command, env=environment, capture_output=True, check=False)
+        own["CUDA_VISIBLE_DEVICES"] = "-1"
+    command = python("-m", "lcc_utils.pipeline.efficiency_worker", str(given), str(path))
+    done = subprocess.run(command, env=own, capture_output=True, check=False)
     ended = f"the process ended with exit status {done.returncode}"
     if not path.exists():
         return {"reason": ended}

@@ -19,6 +19,7 @@ from lcc_utils.pipeline.attempt import attempt, has_result
 from lcc_utils.pipeline.boundary import explained, reason_of
 from lcc_utils.pipeline.parent import end_with
 from lcc_utils.pipeline.plan import Experiment
+from lcc_utils.pipeline.processes import safe_path
 
 # How long to wait for a Dask cluster without any worker, seconds.
 PATIENCE = 120.0
@@ -113,8 +114,9 @@ def in_processes(
             jobs, return_as="generator_unordered", pre_dispatch=jobs, batch_size=1,
             initializer=_begin_worker, initargs=(os.getpid(),),
         )  # fmt: skip
-        for key, reason in parallel(tasks()):
-            finish(waiting[key], reason)
+        with safe_path():
+            for key, reason in parallel(tasks()):
+                finish(waiting[key], reason)
 
     while waiting and time.time() < deadline:
         begun.clear()

@@ -15,7 +15,7 @@ from lcc_utils.evaluation.metrics import evaluate_result
 from lcc_utils.evaluation.result import Result
 from lcc_utils.pipeline import provenance
 from lcc_utils.pipeline.learners import Learned, learn
-from lcc_utils.pipeline.plan import Experiment
+from lcc_utils.pipeline.plan import Experiment, split_record
 from lcc_utils.pipeline.store import SCHEMA, write_experiment
 from lcc_utils.pipeline.weights import keep_weights, weights_path
 
@@ -130,29 +130,10 @@ def _record(experiment: Experiment, cells: pd.DataFrame, learned: Learned) -> di
         "seed": experiment.seed,
         "dataset": cells.attrs["label"],
         "data_digest": experiment.data_digest,
-        "split": _split_record(experiment, cells),
+        "split": split_record(experiment.split, cells),
         "settings": experiment.settings.relevant(),
         "model": learned.model,
         **learned.facts,
-    }
-
-
-def _split_record(experiment: Experiment, cells: pd.DataFrame) -> dict[str, Any]:
-    split = experiment.split
-    subject = cells.set_index("cell_id")["subject"]
-    sides = {part: subject.loc[list(getattr(split, part))] for part in _PARTS}
-    counts = {part: len(own) for part, own in sides.items()}
-    used = {cell for part in _PARTS for cell in getattr(split, part)}
-    return {
-        "name": split.name,
-        "protocol": split.protocol,
-        "seed": split.seed,
-        "digest": split.digest,
-        **counts,
-        "unused": int(cells["label"].notna().sum()) - len(used),
-        "subjects": {part: int(own.nunique()) for part, own in sides.items()},
-        # Training cells of subjects that are also tested: 0 unless the protocol leaks.
-        "leaked": int(sides["train"].isin(set(sides["test"])).sum()),
     }
 
 
@@ -165,6 +146,3 @@ def _origin(learned: Learned, seconds: float) -> dict[str, Any]:
         "seconds": round(seconds, 3),
         "epoch_seconds": [round(value, 2) for value in learned.epoch_seconds],
     }
-
-
-_PARTS = ("train", "validation", "test")

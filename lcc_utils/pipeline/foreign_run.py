@@ -8,10 +8,9 @@ from lcc_utils.data.cnmc import data_digest
 from lcc_utils.errors import RequestError
 from lcc_utils.nn.keras_file import check_keras
 from lcc_utils.pipeline.cells import open_cells
-from lcc_utils.pipeline.config import RunConfig
 from lcc_utils.pipeline.foreign_networks import STUDY
 from lcc_utils.pipeline.run import Run, runs_dir
-from lcc_utils.pipeline.store import read_json
+from lcc_utils.pipeline.run_record import read_config, read_run
 
 __all__ = ["reopened"]
 
@@ -35,18 +34,18 @@ def reopened(folder: Path, data: str | None, progress: bool = False) -> Run:
         others than the run's.
     """
     check_keras()
-    record = read_json(folder / "run.json")
+    record = read_run(folder)
     if folder.resolve() != (runs_dir() / record["run"]).resolve():
         raise RequestError(
             f"{folder} is no run in {runs_dir()}: an edition keeps no networks. Name a run, or set "
             "LCC_RUNS to the folder that holds it."
         )
-    if STUDY not in record["settings"]["studies"]:
+    config = read_config(record, folder)
+    if STUDY not in config.studies:
         raise RequestError(
             f"Run {record['run']} has no study {STUDY}, whose networks judge cells from elsewhere; "
             "use a run of a profile that has it."
         )
-    config = RunConfig.model_validate(record["settings"])
     cells = open_cells(config, data, progress)
     if data_digest(cells) != record["dataset"]["digest"]:
         raise RequestError(

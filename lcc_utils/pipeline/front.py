@@ -34,7 +34,11 @@ def claims_markdown(folder: Path) -> str:
     folder
         A run, or ``results/`` of the published edition.
     """
-    cells, results = load_results(folder)
+    return claims_text(*load_results(folder))
+
+
+def claims_text(cells: pd.DataFrame, results: Results) -> str:
+    """Return the same from cells and results that have been read."""
     claims = build_table("claims", cells, results)
     counts = build_table("claim_counts", cells, results)
     parts = [_counts(claims), to_markdown(counts), _headline(claims), *_measured(cells, results)]

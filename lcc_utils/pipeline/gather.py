@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lcc_utils.errors import DataError, RequestError
+from lcc_utils.errors import DataError
 from lcc_utils.evaluation.result import Missing, Result, Results
-from lcc_utils.pipeline.store import SCHEMA, Folder, read_experiment, read_json, write_json
+from lcc_utils.pipeline.store import Folder, read_experiment, read_json, write_json
 
 
 @dataclass(frozen=True)
@@ -23,18 +23,7 @@ class Planned:
 
 
 def read_plan(record: dict[str, Any]) -> tuple[dict[str, list[Planned]], list[Missing]]:
-    """Return what ``run.json`` says is to be done, and what the data could not give.
-
-    Raises
-    ------
-    RequestError
-        If another version of this package wrote it in another form.
-    """
-    if record["schema"] != SCHEMA:
-        raise RequestError(
-            f"Run {record['run']} has form {record['schema']} and this version of the package "
-            f"reads form {SCHEMA}. Begin another run with --run NAME, or use the version of then."
-        )
+    """Return what a run's record says is to be done, and what the data could not give."""
     planned = {
         study: [Planned(study=study, **place) for place in places]
         for study, places in record["plan"].items()
@@ -43,9 +32,20 @@ def read_plan(record: dict[str, Any]) -> tuple[dict[str, list[Planned]], list[Mi
 
 
 def read_failures(folder: Path) -> dict[str, str]:
-    """Return why experiments of a run failed, by key."""
+    """Return why experiments of a run failed, by key.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged.
+    """
     path = folder / "failures.json"
-    return read_json(path) if path.exists() else {}
+    if not path.exists():
+        return {}
+    found = read_json(path)
+    if not isinstance(found, dict) or not all(isinstance(own, str) for own in found.values()):
+        raise DataError(f"{path} does not give a reason for each key; delete it and run again.")
+    return found
 
 
 def write_failures(folder: Path, failures: dict[str, str]) -> None:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from lcc_utils.data.cache import write_atomic
 from lcc_utils.errors import DataError
+from lcc_utils.pipeline.records import MeasuredRecord, checked
 from lcc_utils.pipeline.store import csv_text, read_json, write_json
 
 __all__ = ["GROUPS", "add_table", "has_part", "published_files", "read_measured"]
@@ -110,6 +111,7 @@ def _record(folder: Path, group: str) -> dict:
     """Return which parts are done and the digests of their files; none of another version."""
     path = _record_path(folder, group)
     record = read_json(path) if path.is_file() else {}
-    if record.get("version") != VERSION:
-        record = {"version": VERSION, "parts": [], "files": {}}
+    if not isinstance(record, dict) or record.get("version") != VERSION:
+        return {"version": VERSION, "parts": [], "files": {}}
+    checked(MeasuredRecord, record, path)
     return record

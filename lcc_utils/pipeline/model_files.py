@@ -8,89 +8,22 @@ import shutil
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from pydantic import Field, ValidationError, model_validator
 
 from lcc_utils.data.cache import write_atomic
 from lcc_utils.errors import DataError, RequestError
 from lcc_utils.evaluation.calibration import Scaling
 from lcc_utils.evaluation.novelty import Novelty
-from lcc_utils.nn.settings import Settings
+from lcc_utils.pipeline.model_record import FORMAT, POOL, ModelRecord
+from lcc_utils.pipeline.records import checked
 from lcc_utils.pipeline.store import read_json, record_digest
 
 __all__ = ["LoadedModel", "ModelRecord", "load_model_dir", "read_record", "write_model_dir"]
 
-FORMAT = 1
 NETWORK, RECORD, CARD = "model.keras", "model.json", "card.md"
-FEATURES, LOGITS = "pool", "logits"
-
-
-class Calibration(Settings):
-    """Calibrated probability: sigmoid(logit(score) / temperature + shift)."""
-
-    temperature: float = Field(gt=0)
-    shift: float
-    basis: str
-
-
-class Thresholds(Settings):
-    """On the score: from where a cell is called ALL, and where it is not called at all."""
-
-    decision: float = Field(ge=0, le=1)
-    unsure_low: float = Field(ge=0, le=1)
-    unsure_high: float = Field(ge=0, le=1)
-    basis: str
-
-
-class NoveltyRecord(Settings):
-    """See ``evaluation.novelty``; cells beyond a threshold are not called."""
-
-    layer: Literal["pool"] = FEATURES
-    mean: tuple[float, ...]
-    axes: tuple[tuple[float, ...], ...]
-    variances: tuple[float, ...]
-    residual: float = Field(gt=0)
-    distance: float = Field(gt=0, description="threshold")
-    energy: float = Field(description="threshold")
-    basis: str
-
-    @model_validator(mode="after")
-    def _fits(self) -> NoveltyRecord:
-        if len(self.axes) != len(self.variances) or {len(a) for a in self.axes} != {len(self.mean)}:
-            raise ValueError("mean, axes and variances do not fit together")
-        return self
-
-
-class Measure(Settings):
-    """One honest number; the interval, where there is one, is over subjects."""
-
-    name: str
-    value: float
-    low: float | None = None
-    high: float | None = None
-
-
-class ModelRecord(Settings):
-    """What ``model.json`` says."""
-
-    format: Literal[1] = FORMAT
-    name: str
-    backbone: str
-    size: int = Field(gt=0)
-    crop: int = Field(gt=0)
-    views: Literal[1, 4, 8] = 1
-    classes: tuple[Literal["HEM"], Literal["ALL"]] = ("HEM", "ALL")
-    calibration: Calibration
-    thresholds: Thresholds
-    novelty: NoveltyRecord
-    training: dict[str, Any]
-    measured_on: str
-    measured: tuple[Measure, ...]
-    versions: dict[str, str]
-    files: dict[str, str] = Field(default_factory=dict)
-    digest: str = ""
+FEATURES, LOGITS = POOL, "logits"
 
 
 @dataclass(frozen=True)
@@ -170,21 +103,16 @@ def read_record(folder: Path) -> ModelRecord:
             f"{folder} is no model directory: it has no {RECORD}. Name a folder that `lcc model` "
             "wrote, such as models/small."
         )
-    values = read_json(folder / RECORD)
+    values = read_json(folder / RECORD, strict=True)
     form = values.get("format") if isinstance(values, dict) else None
     if form != FORMAT:
         raise RequestError(
-            f"{folder / RECORD} is of format {form!r}, and this version reads format {FORMAT}; "
+            f"{folder / RECORD} is of format {form!r:.40}, and this version reads format {FORMAT}; "
             "use the version that wrote it, or make the model again with `lcc model`."
         )
     if record_digest(values) != values.get("digest"):
         raise DataError(_changed_file(folder / RECORD))
-    try:
-        record = ModelRecord.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "content"
-        raise DataError(f"{folder / RECORD}: {where}: {first['msg']}. Copy it again.") from error
+    record = checked(ModelRecord, values, folder / RECORD)
     if record.files.keys() != {NETWORK, CARD}:
         raise DataError(f"{folder / RECORD} does not name {NETWORK} and {CARD}. Copy it again.")
     for name, digest in record.files.items():

@@ -23,7 +23,7 @@ from lcc_utils.pipeline.config import RunConfig
 from lcc_utils.pipeline.learners import fit_network
 from lcc_utils.pipeline.model_files import FEATURES, ModelRecord, write_model_dir
 from lcc_utils.pipeline.model_numbers import calibration, measured, pooled, short, thresholds
-from lcc_utils.pipeline.store import read_json
+from lcc_utils.pipeline.run_record import read_config, read_run
 from lcc_utils.pipeline.verify import load_results
 from lcc_utils.report.model_directory import card
 from lcc_utils.report.rows import Runs
@@ -77,7 +77,7 @@ def make_model(
     writable_folder(folder, new=True)
     config, settings, variant, runs, table = _planned(run, variant)
     cells = open_cells(config, data, progress=False)
-    if data_digest(cells) != read_json(run / "run.json")["dataset"]["digest"]:
+    if data_digest(cells) != read_run(run)["dataset"]["digest"]:
         raise RequestError(
             f"The cells of {data or 'this profile'} are not those of {run}; give the data that "
             "the run was computed on, or make a run of your own with `lcc run`."
@@ -118,7 +118,7 @@ _MEASURED = (
 def _planned(
     run: Path, variant: str | None
 ) -> tuple[RunConfig, ExperimentSettings, str, Runs | None, pd.DataFrame]:
-    config = RunConfig.model_validate(read_json(run / "run.json")["settings"])
+    config = read_config(read_run(run), run)
     if STUDY not in config.studies:
         raise RequestError(f"{run} has no study {STUDY}, whose models can be made.")
     study = config.studies[STUDY]

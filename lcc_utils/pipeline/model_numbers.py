@@ -53,15 +53,19 @@ def thresholds(own: pd.DataFrame, where: str) -> dict[str, Any]:
 def measured(runs: Runs, table: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the honest numbers of a model: of its like, on subjects that they had not seen."""
     row = table[table["model"] == runs.variant].iloc[0]
-    found = [
-        {"name": shown, "value": row[name], "low": row[f"{name}_low"], "high": row[f"{name}_high"]}
-        for name, shown in _MEASURES.items()
-    ]
+    found = [_measure(shown, row, name) for name, shown in _MEASURES.items()]
     test = calibrate(runs.done).test
     for column, shown in (("score", "score"), ("platt", "calibrated probability")):
         value = float(((test[column] - test["label"]) ** 2).mean())
         found.append({"name": f"Brier score of the {shown}", "value": round(value, 6)})
     return found + _selective(runs)
+
+
+def _measure(shown: str, row: pd.Series, name: str) -> dict[str, Any]:
+    """Return one number; with few subjects there is no interval, and so none is stated."""
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    known = pd.notna(low) and pd.notna(high)
+    return {"name": shown, "value": row[name], **({"low": low, "high": high} if known else {})}
 
 
 def _selective(runs: Runs) -> list[dict[str, Any]]:

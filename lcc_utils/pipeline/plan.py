@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import asdict, dataclass, field
+from functools import cache, cached_property
+from typing import Any
 
 import pandas as pd
 
-from lcc_utils.data.partitions import Split
+from lcc_utils.data.partitions import PARTITIONS, Split
 from lcc_utils.data.splits import (
     image_split,
     kfold_splits,
@@ -54,7 +55,7 @@ class Experiment:
     data_digest: str
     keeps_weights: bool = False
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Sixteen hex digits over everything that can change the result, and nothing else."""
         return experiment_key(
@@ -82,9 +83,51 @@ class Plan:
     refused: list[Missing] = field(default_factory=list)
 
 
+def split_record(split: Split, cells: pd.DataFrame) -> dict[str, Any]:
+    """Return what ``experiment.json`` says of a split: its names, digest and counts."""
+    subject = cells.set_index("cell_id")["subject"]
+    sides = {part: subject.loc[list(getattr(split, part))] for part in PARTITIONS}
+    counts = {part: len(own) for part, own in sides.items()}
+    used = {cell for part in PARTITIONS for cell in getattr(split, part)}
+    return {
+        "name": split.name,
+        "protocol": split.protocol,
+        "seed": split.seed,
+        "digest": split.digest,
+        **counts,
+        "unused": int(cells["label"].notna().sum()) - len(used),
+        "subjects": {part: int(own.nunique()) for part, own in sides.items()},
+        # Training cells of subjects that are also tested: 0 unless the protocol leaks.
+        "leaked": int(sides["train"].isin(set(sides["test"])).sum()),
+    }
+
+
 def first_split(experiments: list[Experiment]) -> list[Experiment]:
     """Return those of a study's experiments that are on its first split, in their order."""
     return [one for one in experiments if one.split.digest == experiments[0].split.digest]
+
+
+def by_key(plan: Plan) -> dict[str, list[Experiment]]:
+    """Return the experiments of a plan by key; one result may have a place in many studies."""
+    found: dict[str, list[Experiment]] = {}
+    for experiments in plan.experiments.values():
+        for one in experiments:
+            found.setdefault(one.key, []).append(one)
+    return found
+
+
+def plan_record(plan: Plan) -> dict[str, Any]:
+    """Return a plan as ``run.json`` keeps it: ``plan`` by study, and what was ``refused``."""
+    return {
+        "plan": {
+            study: [
+                {"variant": e.variant, "split": e.split.name, "seed": e.seed, "key": e.key}
+                for e in planned
+            ]
+            for study, planned in plan.experiments.items()
+        },
+        "refused": [asdict(missing) for missing in plan.refused],
+    }
 
 
 def experiment_key(data_digest: str, split_digest: str, settings: dict, seed: int) -> str:

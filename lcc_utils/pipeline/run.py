@@ -36,6 +36,8 @@ from lcc_utils.pipeline.lock import alone
 from lcc_utils.pipeline.measured import GROUPS, read_measured
 from lcc_utils.pipeline.names import checked_name, given_text
 from lcc_utils.pipeline.plan import Experiment, Plan, first_split, make_plan
+from lcc_utils.pipeline.records import OriginRecord, checked
+from lcc_utils.pipeline.run_record import read_run
 from lcc_utils.pipeline.store import (
     csv_text,
     read_json,
@@ -141,7 +143,7 @@ class Run:
     @property
     def finished(self) -> bool:
         """Whether every notebook of the run has been executed."""
-        return read_json(self.folder / "run.json")["finished"] is not None
+        return read_run(self.folder)["finished"] is not None
 
     @property
     def failures(self) -> dict[str, str]:
@@ -250,12 +252,11 @@ class Run:
 
     def finish(self) -> None:
         """Mark the run as complete; its time is that of its experiments, whenever they ran."""
-        record = read_json(self.folder / "run.json")
-        folders = [self.folder / "experiments" / place.key for place in self.experiments()]
+        record = read_run(self.folder)
+        places = self.experiments()
+        paths = [self.folder / "experiments" / one.key / "origin.json" for one in places]
         spent = [
-            read_json(folder / "origin.json")["seconds"]
-            for folder in folders
-            if (folder / "origin.json").exists()
+            checked(OriginRecord, read_json(path), path).seconds for path in paths if path.exists()
         ]
         record |= {"finished": provenance.now(), "seconds": round(sum(spent), 1)}
         write_json(self.folder / "run.json", record)

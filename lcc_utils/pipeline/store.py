@@ -9,7 +9,6 @@ import shutil
 import uuid
 import zipfile
 import zlib
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import pandas as pd
 from lcc_utils.data.cache import write_atomic
 from lcc_utils.errors import DataError
 from lcc_utils.evaluation.result import Result
+from lcc_utils.pipeline.records import ExperimentRecord, checked
 from lcc_utils.report.formatting import csv_text as csv_text
 
 SCHEMA = 2
@@ -27,9 +27,12 @@ EXPERIMENT_FILES = ("experiment.json", "predictions.csv", "history.csv", "origin
 Folder = Path | zipfile.Path
 _TEXT = {"cell_id": "str", "patient": "str", "subject": "str", "partition": "str"}
 _TYPES = {"predictions": {**_TEXT, "label": "int64", "score": "float64"}, "history": {}}
-_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
-# What reading a damaged archive raises: of the archive, or of what is compressed in it.
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError)
+# What reading a damaged archive raises: of the archive, or of what is compressed in it. What is
+# encrypted, or nested too deeply, is a RuntimeError.
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
+# No file of a run comes near; a larger one is not read into memory.
+MOST_BYTES = 256 * 2**20
+_DEEPEST = 50
 
 
 def canonical(value: Any) -> str:
@@ -47,21 +50,52 @@ def write_json(path: Path, value: Any) -> None:
     write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
 
 
-def read_json(path: Folder) -> Any:
+def read_json(path: Folder, strict: bool = False) -> Any:
     """Return the content of a JSON file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    strict
+        Whether to refuse a name that stands twice in one object.
 
     Raises
     ------
     DataError
         If it is missing or damaged.
     """
+    rules = {"object_pairs_hook": _once} if strict else {}
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(path, Path) and path.stat().st_size > MOST_BYTES:
+            raise ValueError(f"it is larger than {MOST_BYTES // 2**20} MiB")
+        value = json.loads(path.read_text(encoding="utf-8"), **rules)
+        _need_shallow(value)
+        return value
     except (OSError, KeyError) as error:
         reason = getattr(error, "strerror", None) or "no such file"
         raise DataError(f"{path} cannot be read ({reason}).") from error
-    except (ValueError, *_DAMAGED) as error:
-        raise DataError(f"{path} is damaged ({error}); delete it and run again.") from error
+    except (ValueError, *DAMAGED) as error:
+        raise DataError(f"{path} is damaged ({error}); restore it, or run again.") from error
+
+
+def _need_shallow(value: Any) -> None:
+    """Refuse what is nested so deeply that nothing of ours wrote it, and recursion would end."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        nested = [own for own in level if isinstance(own, dict | list)]
+        if not nested:
+            return
+        level = [one for own in nested for one in (own.values() if isinstance(own, dict) else own)]
+    raise ValueError("it is nested too deeply")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(n for n in names if names.count(n) > 1)!r} stands there twice")
+    return found
 
 
 def write_cells(path: Path, cells: pd.DataFrame) -> None:
@@ -72,7 +106,11 @@ def write_cells(path: Path, cells: pd.DataFrame) -> None:
 def read_cells(path: Path) -> pd.DataFrame:
     """Read what :func:`write_cells` wrote."""
     types = {"label": "Int64", "fold": "Int64", "phase": "str", "pixel_sha256": "str"}
-    return _read_csv(path, {**_TEXT, **types})
+    cells = _read_csv(path, {**_TEXT, **types})
+    need_columns(path, cells, CELL_COLUMNS)
+    if cells["cell_id"].isna().any() or cells["cell_id"].duplicated().any():
+        raise DataError(f"{path} lacks the id of a cell, or names a cell twice. Restore it.")
+    return cells
 
 
 def write_experiment(
@@ -162,7 +200,8 @@ def read_experiment(folder: Folder) -> Result:
         If a file is missing, damaged, or not what was written.
     """
     record = read_json(folder / "experiment.json")
-    digests = {**record.get("files", {}), "experiment.json": record.get("digest")}
+    checked(ExperimentRecord, record, folder / "experiment.json")
+    digests = {**record["files"], "experiment.json": record["digest"]}
     for name, digest in digests.items():
         path = folder / name
         own = record_digest(record) if name == "experiment.json" else _file_digest(path)
@@ -179,49 +218,14 @@ def read_experiment(folder: Folder) -> Result:
         seed=record["seed"],
         settings=record["settings"],
         record=record,
-        read=lambda name: _read_csv(folder / f"{name}.csv", _TYPES[name]),
+        read=lambda name: _read_table(folder, name),
     )
-
-
-def experiment_folders(experiments: Path) -> dict[str, Folder]:
-    """Return every experiment below a folder by key: directories, and those in packs.
-
-    Raises
-    ------
-    DataError
-        If a pack is no whole archive.
-    """
-    found: dict[str, Folder] = {}
-    for path in sorted(experiments.glob("*")):
-        if path.suffix == ".zip":
-            try:
-                pack = zipfile.ZipFile(path)
-            except zipfile.BadZipFile as error:
-                raise DataError(f"{path} is damaged ({error}); restore it.") from error
-            keys = {name.partition("/")[0] for name in pack.namelist()}
-            found |= {key: zipfile.Path(pack, f"{key}/") for key in sorted(keys)}
-        elif path.is_dir() and not path.name.startswith("."):
-            found[path.name] = path
-    return found
-
-
-def write_pack(path: Path, folders: Iterable[Path]) -> None:
-    """Write experiments into one zip archive: the same bytes for the same files.
-
-    A study of hundreds of experiments would be thousands of files in the repository.
-    """
-    with zipfile.ZipFile(path, "w") as pack:
-        for folder in sorted(folders):
-            for name in EXPERIMENT_FILES:
-                entry = zipfile.ZipInfo(f"{folder.name}/{name}", date_time=_ZIP_EPOCH)
-                entry.compress_type = zipfile.ZIP_DEFLATED
-                pack.writestr(entry, (folder / name).read_bytes(), compresslevel=9)
 
 
 def _file_digest(path: Folder) -> str:
     try:
         return _sha256(path.read_bytes())
-    except (OSError, KeyError, *_DAMAGED):
+    except (OSError, KeyError, *DAMAGED):
         return ""
 
 
@@ -229,9 +233,37 @@ def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def _read_table(folder: Folder, name: str) -> pd.DataFrame:
+    """Return predictions or history; predictions that are none are refused by their column."""
+    path = folder / f"{name}.csv"
+    table = _read_csv(path, _TYPES[name])
+    if name != "predictions":
+        return table
+    need_columns(path, table, PREDICTION_COLUMNS)
+    wrong = {
+        "cell_id": table["cell_id"].isna(),
+        "label": ~table["label"].isin((0, 1)),
+        "score": ~table["score"].between(0, 1),
+        "partition": ~table["partition"].isin(("validation", "test")),
+    }
+    for column, rows in wrong.items():
+        if rows.any():
+            raise DataError(
+                f"{path}, line {int(rows.to_numpy().argmax()) + 2}: {column} has a value that no "
+                "prediction has. Restore the file, or run again."
+            )
+    return table
+
+
+def need_columns(path: Folder, table: pd.DataFrame, columns: list[str]) -> None:
+    """Raise a DataError that names the columns a table lacks."""
+    if missing := [name for name in columns if name not in table]:
+        raise DataError(f"{path} lacks the column {', '.join(missing)}. Restore it.")
+
+
 def _read_csv(path: Folder, types: dict[str, str]) -> pd.DataFrame:
     try:
         text = path.read_text(encoding="utf-8")
         return pd.read_csv(io.StringIO(text), dtype=types, keep_default_na=True)
-    except (OSError, KeyError, ValueError, *_DAMAGED) as error:
+    except (OSError, KeyError, ValueError, *DAMAGED) as error:
         raise DataError(f"{path} cannot be read as a table ({error}).") from error

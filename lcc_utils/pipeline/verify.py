@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import nbformat
 import pandas as pd
+from nbformat import NotebookNode
 
 from lcc_utils.data.cnmc import data_digest
-from lcc_utils.data.splits import LEAKY
-from lcc_utils.errors import DataError, RequestError
-from lcc_utils.evaluation.metrics import evaluate_result
+from lcc_utils.errors import DataError, LccError
 from lcc_utils.evaluation.result import Result, Results
+from lcc_utils.pipeline.book_notebooks import read_notebook
 from lcc_utils.pipeline.gather import gather, read_failures, read_plan
+from lcc_utils.pipeline.manifest import digest_of, of_run, problems
 from lcc_utils.pipeline.measured import GROUPS, read_measured
-from lcc_utils.pipeline.plan import experiment_key
-from lcc_utils.pipeline.store import csv_text, experiment_folders, read_cells, read_json
+from lcc_utils.pipeline.packs import experiment_folders
+from lcc_utils.pipeline.plan import Plan, by_key, make_plan
+from lcc_utils.pipeline.run_record import read_config, read_run
+from lcc_utils.pipeline.store import csv_text, read_cells
+from lcc_utils.pipeline.verify_record import (
+    plan_problems,
+    record_problems,
+    seconds_problems,
+)
+from lcc_utils.pipeline.verify_results import (
+    TABLE_CLOSE,
+    ExperimentCheck,
+    are_known,
+    table_difference,
+)
 from lcc_utils.report.tables import TABLES, build_table, to_html
 
 TABLE_CAPTION_END = "<thead>"
+_RESUME = "If the run went on since, complete it with lcc run --resume, which signs it again."
 
 
 @dataclass
@@ -34,6 +47,11 @@ class Verification:
         compared with what the chapters show.
     problems
         One sentence for each difference.
+    manifest
+        SHA-256 of the manifest, which identifies every file; empty where there is none.
+    difference
+        The largest relative difference between a recomputed number and the stored one: 0 where
+        each is the same to the last digit.
     """
 
     experiments: int = 0
@@ -41,32 +59,60 @@ class Verification:
     tables: int = 0
     cells_shown: int = 0
     problems: list[str] = field(default_factory=list)
+    manifest: str = ""
+    difference: float = 0.0
 
 
-def verify(folder: Path, chapters: Path | None = None) -> Verification:
-    """Recompute digests, keys, metrics and tables of a run, or of the published edition.
+def verify(folder: Path) -> Verification:
+    """Recompute digests, plan, keys, metrics and tables of a run; compare its manifest.
+
+    The published edition is verified by ``edition.verify_edition``.
+
+    Parameters
+    ----------
+    folder
+        A run's directory.
+
+    Raises
+    ------
+    RequestError
+        If the folder is no run.
+    DataError
+        If ``run.json`` or ``cells.csv`` cannot be read.
+    """
+    found, _, _ = recompute(folder, folder / "notebooks")
+    scope = of_run(folder)
+    if scope.manifest.is_file() or read_run(folder)["finished"] is not None:
+        # A run that was never completed has no manifest.
+        found.problems += [f"{problem} {_RESUME}" for problem in problems(scope)]
+    found.manifest = digest_of(scope.manifest)
+    return found
+
+
+def recompute(folder: Path, chapters: Path) -> tuple[Verification, pd.DataFrame, Results]:
+    """Recompute all but the manifest; return what was found, the cells and the results.
 
     Parameters
     ----------
     folder
         A run's directory, or ``results/``.
     chapters
-        Where its executed notebooks are; by default ``notebooks/`` in `folder`.
-
-    Raises
-    ------
-    RequestError
-        If the folder is no run.
+        Where its executed notebooks are.
     """
-    if not (folder / "run.json").is_file():
-        raise RequestError(f"{folder} holds no run.json; name a run, or results for the published.")
-    record = read_json(folder / "run.json")
+    record = read_run(folder)
     found = Verification()
     cells = _verified_cells(folder, record, found)
-    results = _verified_results(folder, record, cells, found)
+    found.problems += record_problems(record, cells)
+    plan = Plan({})
+    try:
+        plan = make_plan(read_config(record, folder), cells, record["dataset"]["digest"])
+        found.problems += plan_problems(record, plan)
+    except LccError as error:
+        found.problems.append(str(error))
+    results = _verified_results(folder, record, cells, found, plan)
     frames = _verified_tables(folder, cells, results, found)
-    _verify_shown(chapters or folder / "notebooks", frames, found)
-    return found
+    _verify_shown(chapters, frames, found)
+    return found, cells, results
 
 
 def load_results(folder: Path) -> tuple[pd.DataFrame, Results]:
@@ -78,7 +124,7 @@ def load_results(folder: Path) -> tuple[pd.DataFrame, Results]:
         If the cells are not those of the run.
     """
     found = Verification()
-    record = read_json(folder / "run.json")
+    record = read_run(folder)
     cells = _verified_cells(folder, record, found)
     if found.problems:
         raise DataError(f"{folder}: {found.problems[0]}")
@@ -98,12 +144,21 @@ def _verified_cells(folder: Path, record: dict, found: Verification) -> pd.DataF
 
 
 def _verified_results(
-    folder: Path, record: dict, cells: pd.DataFrame, found: Verification
+    folder: Path,
+    record: dict,
+    cells: pd.DataFrame,
+    found: Verification,
+    plan: Plan,
 ) -> Results:
     """Return the results of each study, in the order of the plan, every one recomputed."""
     planned, refused = read_plan(record)
-    present = experiment_folders(folder / "experiments")
-    failures = read_failures(folder)
+    failures, present = read_failures(folder), experiment_folders(folder / "experiments")
+    known = cells.set_index("cell_id")[["label", "subject"]]
+    check = ExperimentCheck(cells, known, by_key(plan))
+    keys = {place.key for places in planned.values() for place in places}
+    found.problems += [
+        f"{present[k]}: the plan has no such experiment." for k in sorted(present.keys() - keys)
+    ]
     read: dict[str, Result] = {}
     results = gather(planned, refused, present, failures, read)
     for study, missing in results.missing.items():
@@ -112,11 +167,12 @@ def _verified_results(
             for own in missing
             if own.reason and own not in refused and own.reason not in failures.values()
         ]
-    known = cells.drop_duplicates("cell_id").set_index("cell_id")[["label", "subject"]]
     found.problems += _measured_problems(folder, known, results)
     for key, result in read.items():
         found.experiments += 1
-        found.problems += _experiment_problems(result, known, key, found)
+        found.problems += check.problems(key, result)
+    found.metrics, found.difference = check.metrics, check.difference
+    found.problems += seconds_problems(record, present, planned)
     return results
 
 
@@ -126,55 +182,14 @@ def _measured_problems(folder: Path, known: pd.DataFrame, results: Results) -> l
         results.measured |= {group: read_measured(folder, group) for group in GROUPS}
     except DataError as error:
         return [str(error)]
+    except ValueError as error:
+        return [f"A measured table cannot be read ({error})."]
     return [
         f"{group}, {kind}: cells, labels or subjects differ from cells.csv."
         for group, kinds in results.measured.items()
         for kind, rows in kinds.items()
-        if "cell_id" in rows and kind != "foreign" and not _are_known(rows, known)
+        if "cell_id" in rows and kind != "foreign" and not are_known(rows, known)
     ]
-
-
-def _are_known(rows: pd.DataFrame, known: pd.DataFrame) -> bool:
-    """Whether every row names a cell that there is, with its label and subject."""
-    place = known.index.get_indexer(rows["cell_id"])
-    return bool((place >= 0).all()) and _agree(rows, known.iloc[place])
-
-
-def _agree(rows: pd.DataFrame, own: pd.DataFrame) -> bool:
-    """Whether rows have the subjects and labels of the cells that stand in the same place."""
-    return bool(
-        (own["subject"].to_numpy() == rows["subject"].to_numpy()).all()
-        and (own["label"].to_numpy("int64") == rows["label"].to_numpy("int64")).all()
-    )
-
-
-def _experiment_problems(
-    result: Result, known: pd.DataFrame, key: str, found: Verification
-) -> list[str]:
-    problems = []
-    record = result.record
-    expected = experiment_key(
-        record["data_digest"], record["split"]["digest"], result.settings, result.seed
-    )
-    if not key == record["key"] == expected:
-        problems.append(f"{key}: the key does not follow from the settings.")
-    predictions = result.predictions
-    held = replace(result, read=lambda _: predictions)
-    for name, value in evaluate_result(held).items():
-        found.metrics += 1
-        stored = record["metrics"].get(name)
-        if stored is None or not _same(value, stored):
-            problems.append(f"{key}: {name} is {value} from the predictions, {stored} as stored.")
-    place = known.index.get_indexer(predictions["cell_id"])
-    if (place < 0).any():
-        unknown = predictions.loc[place < 0, "cell_id"].nunique()
-        problems.append(f"{key}: {unknown} predicted cells are not in cells.csv.")
-    elif not _agree(predictions, known.iloc[place]):
-        problems.append(f"{key}: labels or subjects differ from cells.csv.")
-    shared = set(held.test["subject"].unique()) & set(held.validation["subject"].unique())
-    if shared and result.protocol not in LEAKY:
-        problems.append(f"{key}: subjects {sorted(shared)[:3]} are in validation and test.")
-    return problems
 
 
 def _verified_tables(
@@ -185,9 +200,18 @@ def _verified_tables(
         if path.stem not in TABLES:
             found.problems.append(f"{path.name} is no table that this version can recompute.")
             continue
-        frames[path.stem] = build_table(path.stem, cells, results)
+        try:
+            frames[path.stem] = build_table(path.stem, cells, results)
+            stored = path.read_bytes().decode("utf-8")
+        except Exception as error:  # whatever a report raises on results that are damaged
+            reason = f"{type(error).__name__}: {str(error)[:200]}"
+            found.problems.append(f"Table {path.stem} cannot be recomputed ({reason}).")
+            continue
         found.tables += 1
-        if csv_text(frames[path.stem]) != path.read_text(encoding="utf-8"):
+        apart = table_difference(csv_text(frames[path.stem]), stored)
+        if apart <= TABLE_CLOSE:
+            found.difference = max(found.difference, apart)
+        else:
             found.problems.append(f"Table {path.stem} differs from what the predictions give.")
     return frames
 
@@ -196,28 +220,33 @@ def _verify_shown(chapters: Path, frames: dict[str, pd.DataFrame], found: Verifi
     """Compare the tables that chapters show, value by value as printed, with the rebuilt ones."""
     shown: set[str] = set()
     for path in sorted(chapters.glob("*.ipynb")):
-        notebook = nbformat.read(str(path), as_version=4)
-        for cell in notebook.cells:
-            for output in cell.get("outputs", []):
-                name = output.get("metadata", {}).get("lcc", {}).get("table")
-                if name is None:
-                    continue
-                shown.add(name)
-                expected = _body(to_html(frames[name], "")) if name in frames else None
-                if _body(output["data"]["text/html"]) != expected:
-                    found.problems.append(f"{path.name} shows another table {name}.")
-                elif expected:
-                    found.cells_shown += expected.count("<td") + expected.count('scope="row"')
+        try:
+            tables = _tables_of(read_notebook(path))
+        except DataError as error:
+            found.problems.append(str(error))
+            continue
+        for name, html in tables:
+            shown.add(name)
+            expected = _body(to_html(frames[name], "")) if name in frames else None
+            if _body(html) != expected:
+                found.problems.append(f"{path.name} shows another table {name}.")
+            elif expected:
+                found.cells_shown += expected.count("<td") + expected.count('scope="row"')
     for name in sorted(set(frames) - shown):
         found.problems.append(f"Table {name} is stored, but no chapter shows it.")
+
+
+def _tables_of(notebook: NotebookNode) -> list[tuple[str, str]]:
+    """Return name and HTML of each table that a notebook shows."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    marks = [output.get("metadata", {}).get("lcc", {}) for output in outputs]
+    return [
+        (str(mark["table"]), str(output.get("data", {}).get("text/html", "")))
+        for mark, output in zip(marks, outputs, strict=True)
+        if "table" in mark
+    ]
 
 
 def _body(html: str) -> str:
     """Return the part of a table after its caption."""
     return html.partition(TABLE_CAPTION_END)[2]
-
-
-def _same(a: float, b: float | None) -> bool:
-    if b is None or isinstance(a, str) or isinstance(b, str):
-        return a == b
-    return math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12) or (math.isnan(a) and math.isnan(b))
