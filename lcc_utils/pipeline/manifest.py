@@ -30,9 +30,9 @@ _RUN = """\
 # To check it: sha256sum --check SHA256SUMS in this folder, or lcc verify.
 """
 _EDITION = """\
-# SHA-256 of every file of the published edition. Left out: this list, names that begin with a dot,
-# results/bench/tiny, which only shows that benchmarks run, and book/index.md, which prints the digest
-# of this list; lcc verify makes that page again.
+# SHA-256 of every file of the published edition. Left out: this list; names that begin with a dot;
+# results/bench/tiny, which only shows that benchmarks run; and book/index.md, which prints the
+# digest of this list: lcc verify makes that page again.
 # To check it: sha256sum --check results/SHA256SUMS in the root of the repository, or lcc verify.
 """
 
