@@ -116,10 +116,10 @@ def parse_overrides(overrides: str | dict[str, Any] | None) -> dict[str, Any]:
 
 def _profile_path(profile: str) -> Path:
     known = {path.stem: path for path in sorted(PROFILES.glob("*.yml"))}
-    path = known.get(profile) or user_path(profile, "The profile")
     try:
+        path = known.get(profile) or user_path(profile)
         found = path.suffix in (".yml", ".yaml") and path.is_file()
-    except OSError:  # such as a name that is too long
+    except (OSError, RequestError):  # such as a name that is too long, or empty
         found = False
     if not found:
         raise RequestError(
