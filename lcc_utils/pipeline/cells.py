@@ -15,7 +15,7 @@ from lcc_utils.data.cache import cache_dir
 from lcc_utils.data.files import read_regular
 from lcc_utils.data.layouts import MARKER
 from lcc_utils.data.paths import user_path
-from lcc_utils.errors import DataError, LccError, RequestError
+from lcc_utils.errors import DataError, RequestError
 from lcc_utils.pipeline.begin import data_label
 from lcc_utils.pipeline.config import RunConfig
 
@@ -87,15 +87,21 @@ def _drawn(root: Path, count: int, seed: int, progress: bool) -> pd.DataFrame:
     """Return the synthetic cells of the cache; a set that was changed is drawn again."""
     for _ in range(2):
         synthetic.generate(root, cells=count, seed=seed, progress=progress)
-        try:
-            cells = cnmc.index(root, progress=progress)
-        except LccError:
-            cells = None
-        if cells is not None and _digest_as_drawn(root) in (None, cnmc.data_digest(cells)):
+        cells = _as_drawn(root, progress)
+        if cells is not None:
             return cells
         _LOG.warning("%s was changed after it was drawn; it is drawn again.", root)
         _remove(root)
     raise DataError(f"{root} does not hold the cells that were drawn there; remove it.")
+
+
+def _as_drawn(root: Path, progress: bool) -> pd.DataFrame | None:
+    try:
+        found = cnmc.survey(root, progress=progress)
+    except RequestError:  # nothing of it is left
+        return None
+    same = _digest_as_drawn(root) in (None, cnmc.data_digest(found.cells))
+    return found.cells if same and not found.faults else None
 
 
 def _digest_as_drawn(root: Path) -> str | None:

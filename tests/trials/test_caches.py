@@ -331,6 +331,16 @@ def test_synthetic_cells_that_were_changed_in_the_cache_are_drawn_again(
     assert paths[0].read_bytes() == whole
 
 
+def test_synthetic_cells_stay_where_something_else_fails(set_as_drawn, cache):
+    root = cache / "synthetic-60-3"
+    shutil.copytree(set_as_drawn, root)
+    (cache / f"index-{hashlib.sha256(str(root).encode()).hexdigest()[:16]}.table").mkdir()
+    config = load_config("demo", {"dataset.cells": 60, "dataset.seed": 3})
+    with pytest.raises(DataError, match=r"index-.* could not be written"):
+        open_cells(config, None, False)
+    assert len(list(root.rglob("*.bmp"))) == 60
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> dict[str, bytes]:
     """The content of a kept table, array and mapped array."""
