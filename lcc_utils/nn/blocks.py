@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from lcc_utils.nn.numbers import whole_number
+from lcc_utils.nn.checks import whole_number
 
 FORMATS = ("channels_last", "channels_first")
 

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from lcc_utils.nn.numbers import number
+from lcc_utils.nn.checks import number
 
 Alpha = Sequence[float] | Mapping[int, float]
 # Fixed, since keras.json can change Keras's own.

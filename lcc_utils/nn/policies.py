@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lcc_utils.errors import RequestError
-from lcc_utils.nn.numbers import number
+from lcc_utils.nn.checks import number
 
 __all__ = ["POLICIES", "Policy", "policy_named"]
 

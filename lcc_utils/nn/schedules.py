@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from lcc_utils.nn.numbers import number, whole_number
+from lcc_utils.nn.checks import number, whole_number
 
 
 @keras.saving.register_keras_serializable(package="lcc_utils")
