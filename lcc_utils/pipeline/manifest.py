@@ -31,8 +31,8 @@ _RUN = """\
 """
 _EDITION = """\
 # SHA-256 of every file of the published edition. Left out: this list, names that begin with a dot,
-# results/bench/tiny, which only shows that benchmarks run, and book/index.md, which prints the digest
-# of this list; lcc verify makes that page again.
+# results/bench/tiny, which only shows that benchmarks run, and book/index.md, which prints the
+# digest of this list; lcc verify makes that page again.
 # To check it: sha256sum --check results/SHA256SUMS in the root of the repository, or lcc verify.
 """
 
