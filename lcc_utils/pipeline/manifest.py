@@ -30,9 +30,9 @@ _RUN = """\
 # To check it: sha256sum --check SHA256SUMS in this folder, or lcc verify.
 """
 _EDITION = """\
-# SHA-256 of every file of the published edition. Left out: this list; names that begin with a dot;
-# results/bench/tiny, which only shows that benchmarks run; and book/index.md, which prints the
-# digest of this list: lcc verify makes that page again.
+# SHA-256 of every file of the published edition. Left out: this list, names that begin with a dot,
+# results/bench/tiny, which only shows that benchmarks run, and book/index.md, which prints the
+# digest of this list; lcc verify makes that page again.
 # To check it: sha256sum --check results/SHA256SUMS in the root of the repository, or lcc verify.
 """
 
@@ -50,7 +50,8 @@ class Scope:
     places
         Files and folders below `base`.
     left_out
-        Names of files and folders that are not covered, beside those that begin with a dot.
+        A regular expression for the paths of files and folders that are not covered, beside those
+        whose names begin with a dot.
     head
         Comment lines at the top of the manifest.
     """
@@ -58,7 +59,7 @@ class Scope:
     base: Path
     manifest: Path
     places: tuple[str, ...]
-    left_out: re.Pattern[str]
+    left_out: str
     head: str
 
     def digests(self, replaced: Mapping[Path, Path] | None = None) -> dict[str, str]:
@@ -94,7 +95,7 @@ class Scope:
     def _is_covered(self, path: Path) -> bool:
         if path == self.manifest or path.name.startswith(".") or path.name in _SYSTEM:
             return False
-        return not self.left_out.fullmatch(self._name(path))
+        return not re.fullmatch(self.left_out, self._name(path))
 
     def _lies_within(self, path: Path) -> bool:
         return any(path.is_relative_to(self.base / place) for place in self.places)
@@ -105,7 +106,7 @@ class Scope:
 
 def of_run(folder: Path) -> Scope:
     """Return what the manifest of a run covers: its folder without what can be made again."""
-    left_out = re.compile(r"(book|logs|weights)|.*\.(log|lock|keras|npz)")
+    left_out = r"(book|logs|weights)|.*\.(log|lock|keras|npz)"
     return Scope(folder, folder / MANIFEST, (".",), left_out, _RUN)
 
 
