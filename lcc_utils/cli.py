@@ -43,6 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _unforeseen(error: Exception) -> str:
+    """Return a paragraph about an error; one that nothing foresees leaves a report in a file."""
     from lcc_utils.pipeline.boundary import explained
 
     return explained(error, _RUN[-1] if _RUN else None)
@@ -182,7 +183,6 @@ def _look_into(run: Any) -> None:
     What fails here is named and tried again by its chapter, so that those before it are made.
     """
     from lcc_utils.pipeline import attention, efficiency, foreign, robustness
-    from lcc_utils.pipeline.boundary import explained
 
     steps = {
         "maps of attention": attention.explain,
@@ -194,8 +194,7 @@ def _look_into(run: Any) -> None:
         try:
             complete(run)
         except Exception as error:  # whatever a framework raises
-            said = explained(error, run.folder)
-            print(f"lcc: {name}: {said} The chapter tries again.", file=sys.stderr)
+            print(f"lcc: {name}: {_unforeseen(error)} The chapter tries again.", file=sys.stderr)
 
 
 def _workers(args: argparse.Namespace) -> Any:

@@ -340,7 +340,7 @@ def test_a_run_of_that_name_with_other_settings_is_refused(lcc, tiny_run, root):
         (["run", "cpu", "--data", "no/such/folder"], 2, "no/such/folder"),
         (["run", TINY, "--jobs", "0"], 2, "--jobs 0 is too few"),
         (["run", TINY, "--threads", "0"], 2, "--threads 0 is too few"),
-        (["run", TINY, "--minutes", "-1"], 2, "--minutes -1.0 is negative"),
+        (["run", TINY, "--minutes", "-1"], 2, "--minutes -1 is no limit"),
         (["run", TINY, "--jobs", "2", "--dask", "tcp://x:1"], 2, "exclude each other"),
         (["run", TINY, "--only", "77"], 2, "No notebook begins with '77'"),
         (["run", TINY, "-p", "pixels.size=8"], 2, "at least 32 px"),
