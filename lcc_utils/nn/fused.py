@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import keras
@@ -59,13 +60,33 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
             keras.backend.backend() == "tensorflow"
             and len(inputs.shape) == 4
             and self.axis in (-1, 3)
-            and keras.backend.standardize_dtype(inputs.dtype) in ("float32", "bfloat16", "float16")
             and self.epsilon > _SMALLEST_EPSILON
             and not (self.renorm or self.synchronized)
+            and _kernel_takes(keras.backend.standardize_dtype(inputs.dtype))
         )
 
     def _follow(self, average: Any, found: Any) -> None:
         average.assign(average * self.momentum + found * (1.0 - self.momentum))
+
+
+@lru_cache
+def _kernel_takes(kind: str) -> bool:
+    """Tell whether the fused kernel of this machine takes a float type.
+
+    oneDNN has none for bfloat16 and float16 on some processors.
+    """
+    if kind not in ("bfloat16", "float16"):
+        return kind == "float32"
+    import tensorflow as tf
+
+    with tf.init_scope():  # at once, also while a graph is traced
+        try:
+            tf.compat.v1.nn.fused_batch_norm(
+                tf.zeros((1, 2, 2, 1), kind), tf.ones(1), tf.zeros(1), is_training=True
+            )
+        except tf.errors.OpError:
+            return False
+    return True
 
 
 @keras.saving.register_keras_serializable(package="lcc_utils")
