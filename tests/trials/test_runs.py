@@ -21,6 +21,7 @@ from lcc_utils.data.cnmc import data_digest
 from lcc_utils.errors import DataError, RequestError
 from lcc_utils.pipeline import attempt, notebooks
 from lcc_utils.pipeline.attempt import has_result
+from lcc_utils.pipeline.begin import data_label
 from lcc_utils.pipeline.completeness import need_chapters
 from lcc_utils.pipeline.config import load_config
 from lcc_utils.pipeline.foreign import _check_free
@@ -47,7 +48,7 @@ CELLS = pd.DataFrame(
         "path": "",
     }
 )
-CELLS.attrs = {"dataset": "synthetic", "label": "synthetic cells (48 cells)", "root": ""}
+CELLS.attrs = {"dataset": "synthetic", "label": data_label("synthetic", CELLS), "root": ""}
 
 
 @pytest.fixture
