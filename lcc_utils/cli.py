@@ -68,6 +68,10 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--data", metavar="PATH", help="the C-NMC 2019 tree")
     run.add_argument("--run", metavar="NAME", help="name of the run (default: from its settings)")
     run.add_argument("--resume", action="store_true", help="go on with a run that was begun")
+    run.add_argument(
+        "--reuse", metavar="RUN",
+        help="take over what another run, or results, has computed of the same experiments",
+    )  # fmt: skip
     run.add_argument("--only", metavar="NN", help="only these notebooks, such as 01,03")
     run.add_argument(
         "--jobs", metavar="N", type=int, default=1, help="experiments at a time, in processes"
@@ -125,9 +129,11 @@ def _check(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     from lcc_utils.pipeline.notebooks import chapters
+    from lcc_utils.pipeline.reuse import reuse
     from lcc_utils.pipeline.run import open_run, runs_dir
 
     chapters(args.only)  # refuses what is not there, before any work
+    other = _folder(args.reuse) if args.reuse else None
     overrides = _settings(args.settings)
     workers = _workers(args)
     workers.to_environment()
@@ -141,6 +147,10 @@ def _run(args: argparse.Namespace) -> int:
         )
     print(f"Run {run.name}: {run.data_label}")
     with run.working():
+        if other:
+            planned = [place.key for place in run.experiments()]
+            taken = reuse(run.folder, planned, run.cells, other)
+            print(f"{taken} experiments taken from {other}")
         return _complete(run, args, overrides, workers)
 
 

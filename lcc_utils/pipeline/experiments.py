@@ -13,7 +13,9 @@ import pandas as pd
 
 from lcc_utils.evaluation.metrics import evaluate_result
 from lcc_utils.evaluation.result import Result
+from lcc_utils.nn.settings import ExperimentSettings
 from lcc_utils.pipeline import provenance
+from lcc_utils.pipeline.begin import data_label
 from lcc_utils.pipeline.learners import Learned, learn
 from lcc_utils.pipeline.plan import Experiment, split_record
 from lcc_utils.pipeline.store import SCHEMA, write_experiment
@@ -97,8 +99,9 @@ def _run(
 
 def _predictions(experiment: Experiment, cells: pd.DataFrame, learned: Learned) -> pd.DataFrame:
     split, table = experiment.split, cells.set_index("cell_id")
+    choosing = split.fitting if experiment.settings.out_of_fold else split.validation
     parts = (
-        ("validation", split.validation, learned.validation),
+        ("validation", choosing, learned.validation),
         ("test", split.test, learned.test),
     )
     return pd.concat([_scored(table, *part) for part in parts], ignore_index=True)
@@ -128,13 +131,21 @@ def _record(experiment: Experiment, cells: pd.DataFrame, learned: Learned) -> di
         "study": experiment.study,
         "variant": experiment.variant,
         "seed": experiment.seed,
-        "dataset": cells.attrs["label"],
+        "dataset": data_label(cells.attrs["dataset"], experiment.cells_of(cells)),
         "data_digest": experiment.data_digest,
-        "split": split_record(experiment.split, cells),
+        "split": split_record(experiment, experiment.cells_of(cells)),
+        "selection": _selection(experiment.settings),
         "settings": experiment.settings.relevant(),
         "model": learned.model,
         **learned.facts,
     }
+
+
+def _selection(settings: ExperimentSettings) -> dict[str, Any]:
+    """Return on what epoch and threshold are chosen: the cells of partition validation."""
+    if settings.out_of_fold:
+        return {"by": "out_of_fold", "inner": settings.training.inner}
+    return {"by": "validation"}
 
 
 def _origin(learned: Learned, seconds: float) -> dict[str, Any]:

@@ -49,8 +49,8 @@ class ExperimentCheck:
     planned: dict[str, list[Experiment]]
     metrics: int = 0
     difference: float = 0.0
-    _splits: dict[str, dict[str, Any]] = field(default_factory=dict)
-    _known_places: dict[tuple[str, str], NDArray] = field(default_factory=dict)
+    _splits: dict[tuple[str, bool], dict[str, Any]] = field(default_factory=dict)
+    _known_places: dict[tuple[str, str, bool], NDArray] = field(default_factory=dict)
 
     def problems(self, key: str, result: Result) -> list[str]:
         """Return one sentence for each thing in an experiment that does not follow."""
@@ -80,14 +80,20 @@ class ExperimentCheck:
         places = {(one.study, one.variant) for one in self.planned[key]}
         if (record["study"], record["variant"]) not in places:
             return [f"{key}: the plan has it elsewhere than in {record['study']}."]
-        split = self.planned[key][0].split
-        if digest not in self._splits:
-            self._splits[digest] = split_record(split, self.cells)
-        names = {one.split.name for one in self.planned[key]}
-        stated = {**record["split"], "name": split.name}
-        if stated != self._splits[digest] or record["split"]["name"] not in names:
+        one = self.planned[key][0]
+        given = self._split_record(one)
+        names = {own.split.name for own in self.planned[key]}
+        stated = {**record["split"], "name": one.split.name}
+        if not _told(stated, given) or record["split"]["name"] not in names:
             return [f"{key}: what it says of its split is not what the cells give."]
         return []
+
+    def _split_record(self, one: Experiment) -> dict[str, Any]:
+        """Return what the record of an experiment says of its split, made once for its like."""
+        like = one.split.digest, one.settings.out_of_fold
+        if like not in self._splits:
+            self._splits[like] = split_record(one, one.cells_of(self.cells))
+        return self._splits[like]
 
     def _metrics(self, key: str, held: Result) -> list[str]:
         found = []
@@ -125,12 +131,23 @@ class ExperimentCheck:
         return []
 
     def _places(self, key: str, partition: str) -> NDArray:
-        """Return the sorted places, among all cells, of a partition of the planned split."""
-        split = self.planned[key][0].split
-        if (split.digest, partition) not in self._known_places:
-            found = np.sort(self.known.index.get_indexer(list(getattr(split, partition))))
-            self._known_places[split.digest, partition] = found
-        return self._known_places[split.digest, partition]
+        """Return the sorted places, among all cells, of those that a partition's rows score."""
+        one = self.planned[key][0]
+        like = one.split.digest, partition, one.settings.out_of_fold
+        if like not in self._known_places:
+            # Out of fold, every cell that trains is scored by a model that has not seen it.
+            chooses = partition == "validation" and one.settings.out_of_fold
+            ids = one.split.fitting if chooses else getattr(one.split, partition)
+            self._known_places[like] = np.sort(self.known.index.get_indexer(list(ids)))
+        return self._known_places[like]
+
+
+def _told(stated: dict[str, Any], given: dict[str, Any]) -> bool:
+    """Whether a record's split is as given; records of before do not say what was fitted."""
+    given = {**given, "subjects": dict(given["subjects"])}
+    if "fitted" not in stated:
+        del given["fitted"], given["subjects"]["fitted"]
+    return stated == given
 
 
 def are_known(rows: pd.DataFrame, known: pd.DataFrame) -> bool:
