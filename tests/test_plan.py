@@ -17,7 +17,8 @@ from lcc_utils.pipeline.config import RunConfig
 from lcc_utils.pipeline.experiments import run_experiment
 from lcc_utils.pipeline.plan import make_plan
 from lcc_utils.pipeline.reuse import reuse
-from lcc_utils.pipeline.store import experiment_folders, read_experiment, write_pack
+from lcc_utils.pipeline.packs import experiment_folders, write_pack
+from lcc_utils.pipeline.store import read_experiment
 
 
 def made(hem: dict[int, int], all_: int = 6, cells: int = 8) -> pd.DataFrame:

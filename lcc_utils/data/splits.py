@@ -171,7 +171,7 @@ def transport_split(
     RequestError
         As in :func:`official_split`, and if the test fold has no new subject of a class.
     """
-    labelled = labelled_cells(cells)
+    labelled = labelled_cells(cells, "fold")
     if test_fold in train_folds:
         raise RequestError(f"Fold {test_fold} is asked for both training and test.")
     pool, test = of_folds(labelled, train_folds), of_folds(labelled, [test_fold])

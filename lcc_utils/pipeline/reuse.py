@@ -12,12 +12,8 @@ import pandas as pd
 from lcc_utils.data.cache import write_atomic
 from lcc_utils.errors import DataError
 from lcc_utils.pipeline.attempt import has_result
-from lcc_utils.pipeline.store import (
-    EXPERIMENT_FILES,
-    Folder,
-    experiment_folders,
-    read_experiment,
-)
+from lcc_utils.pipeline.packs import experiment_folders
+from lcc_utils.pipeline.store import EXPERIMENT_FILES, Folder, put_in_place, read_experiment
 
 __all__ = ["reuse"]
 
@@ -69,7 +65,7 @@ def _copy(source: Folder, target: Path) -> None:
     try:
         for name in EXPERIMENT_FILES:
             write_atomic(scratch / name, (source / name).read_text(encoding="utf-8"))
-        scratch.replace(target)
+        put_in_place(scratch, target)
     except OSError as error:
         raise DataError(f"{target} could not be written ({error.strerror}).") from error
     finally:

@@ -154,7 +154,7 @@ def write_experiment(
         write_json(scratch / "experiment.json", {**record, "digest": record_digest(record)})
         # Another process may be first; its result under the same key is the same result.
         if not is_whole(folder):
-            _put_in_place(scratch, folder)
+            put_in_place(scratch, folder)
     except OSError as error:
         raise DataError(f"{folder} could not be written ({error.strerror}).") from error
     finally:
@@ -166,7 +166,7 @@ def is_whole(folder: Path) -> bool:
     return all((folder / name).is_file() for name in EXPERIMENT_FILES)
 
 
-def _put_in_place(scratch: Path, folder: Path) -> None:
+def put_in_place(scratch: Path, folder: Path) -> None:
     """Rename a whole directory to its place; what lacks a file there is removed."""
     broken = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
     if folder.exists():

@@ -16,7 +16,7 @@ from lcc_utils.data.splits import (
     image_split,
     kfold_splits,
     leakage_guard,
-    leakage_pair,
+    leakage_splits,
     leaky_kfold_splits,
     official_split,
     patient_split,
@@ -32,7 +32,7 @@ SPLITS = {
     "kfold": lambda cells: kfold_splits(cells, 3),
     "leaky": lambda cells: leaky_kfold_splits(cells, "images", 3),
     "image": image_split,
-    "pair": leakage_pair,
+    "leakage": leakage_splits,
 }
 
 
