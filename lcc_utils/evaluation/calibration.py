@@ -59,12 +59,16 @@ class Calibrated:
         in ``resampling.pooled``. A cell may validate in several parts; it is tested once.
     temperatures, platts
         The maps, one a part.
+    chosen
+        The column that stands for a probability: ``platt`` or ``score``, as
+        :func:`choose_scaling` finds it on the validation subjects.
     """
 
     validation: pd.DataFrame
     test: pd.DataFrame
     temperatures: list[Scaling]
     platts: list[Scaling]
+    chosen: str = "platt"
 
     def by_part(self, choose: Callable[[pd.DataFrame], float]) -> pd.Series:
         """Choose a number on each part's validation cells; return it by part."""
@@ -155,7 +159,33 @@ def calibrate(results: Iterable[Result]) -> Calibrated:
         _scaled(tests, temperatures, platts),
         temperatures,
         platts,
+        choose_scaling(validation),
     )
+
+
+def choose_scaling(validation: Iterable[pd.DataFrame]) -> str:
+    """Choose on validation subjects whether Platt scaling is used: ``platt`` or ``score``.
+
+    Within each part, Platt's map is fitted without one validation subject and applied to it, for
+    each subject in turn. It is chosen if the Brier score over all these cells is below that of
+    the scores as they are. Parts with fewer than two validation subjects of a class are left out,
+    since a map needs both classes; without any part left the scores stay as they are.
+
+    Parameters
+    ----------
+    validation
+        ``subject, label, score`` of the validation cells, one table a part.
+    """
+    raw, scaled = 0.0, 0.0
+    for own in validation:
+        if own.groupby("label")["subject"].nunique().reindex([0, 1], fill_value=0).min() < 2:
+            continue
+        for _, left in own.groupby("subject"):
+            rest = own.drop(left.index)
+            found = fit_platt(rest["label"], rest["score"]).apply(left["score"])
+            raw += float(((left["score"] - left["label"]) ** 2).sum())
+            scaled += float(((found - left["label"]) ** 2).sum())
+    return "platt" if scaled < raw else "score"
 
 
 def _held(result: Result) -> Result:

@@ -1,8 +1,7 @@
 """Tests over repeated random splits, of which each shares most of its subjects with the others.
 
 ``naive_t`` takes splits, and ``delong`` takes cells, for independent: they stand here as the
-contrast to ``corrected_t`` and to the resampling of subjects, which is in ``resampling`` and can be
-imported from here too.
+contrast to ``corrected_t`` and to intervals over subjects (``subject_intervals``).
 """
 
 from __future__ import annotations
@@ -17,17 +16,9 @@ import scipy
 from numpy.typing import ArrayLike, NDArray
 
 from lcc_utils.errors import DataError
+from lcc_utils.evaluation.intervals import LEVEL, SHARE, Interval
 from lcc_utils.evaluation.metrics import evaluate
 from lcc_utils.evaluation.ranks import ranks
-from lcc_utils.evaluation.resampling import LEAST_SUBJECTS as LEAST_SUBJECTS
-from lcc_utils.evaluation.resampling import LEVEL, Interval
-from lcc_utils.evaluation.resampling import REPLICATES as REPLICATES
-from lcc_utils.evaluation.resampling import Permutation as Permutation
-from lcc_utils.evaluation.resampling import cell_intervals as cell_intervals
-from lcc_utils.evaluation.resampling import paired_permutation as paired_permutation
-from lcc_utils.evaluation.resampling import percentile_range as percentile_range
-from lcc_utils.evaluation.resampling import pooled as pooled
-from lcc_utils.evaluation.resampling import subject_intervals as subject_intervals
 
 
 @dataclass(frozen=True)
@@ -90,10 +81,26 @@ def corrected_t(differences: ArrayLike, n_train: float, n_test: float) -> TTest:
     return _t_test(differences, n_test / n_train)
 
 
-def corrected_interval(values: ArrayLike, n_train: float, n_test: float) -> Interval:
-    """Interval of the mean of a metric over random splits; see :func:`corrected_t`."""
+def corrected_interval(
+    values: ArrayLike,
+    n_train: float,
+    n_test: float,
+    bounds: tuple[float, float] = SHARE,
+) -> Interval:
+    """Give the mean of a metric over random splits with its interval, which stays in bounds.
+
+    The standard error is that of :func:`corrected_t`, taken to the logit scale by the derivative
+    at the mean; the interval is mapped back. A mean at an end of the range has no interval.
+    """
     found = corrected_t(values, n_train, n_test)
-    return Interval(found.mean, found.low, found.high)
+    low, width = bounds[0], bounds[1] - bounds[0]
+    place = (found.mean - low) / width
+    if not 0 < place < 1:
+        return Interval(found.mean, np.nan, np.nan, note="no interval: every value is the same")
+    half = (found.high - found.mean) / width / (place * (1 - place))
+    centre = scipy.special.logit(place)
+    ends = (low + width * float(scipy.special.expit(centre + s * half)) for s in (-1, 1))
+    return Interval(found.mean, *ends)
 
 
 def running(

@@ -12,8 +12,9 @@ from typing import Any
 import pandas as pd
 
 from lcc_utils.data.official import expected_counts
+from lcc_utils.evaluation.intervals import LEAST_SUBJECTS
 from lcc_utils.evaluation.metrics import CLASSES
-from lcc_utils.evaluation.resampling import LEAST_SUBJECTS, pooled
+from lcc_utils.evaluation.resampling import pooled
 from lcc_utils.evaluation.result import Results
 from lcc_utils.evaluation.subjects import by_subject
 from lcc_utils.report.formatting import cell, percent
