@@ -6,7 +6,7 @@ likelihood, found as roots of its derivative, so that they are the same on every
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -159,32 +159,30 @@ def calibrate(results: Iterable[Result]) -> Calibrated:
         _scaled(tests, temperatures, platts),
         temperatures,
         platts,
-        choose_scaling(validation),
+        choose_scaling(validation, platts),
     )
 
 
-def choose_scaling(validation: Iterable[pd.DataFrame]) -> str:
+def choose_scaling(validation: Sequence[pd.DataFrame], platts: Sequence[Scaling]) -> str:
     """Choose on validation subjects whether Platt scaling is used: ``platt`` or ``score``.
 
-    Within each part, Platt's map is fitted without one validation subject and applied to it, for
-    each subject in turn. It is chosen if the Brier score over all these cells is below that of
-    the scores as they are. Parts with fewer than two validation subjects of a class are left out,
-    since a map needs both classes; without any part left the scores stay as they are.
+    Each part's map is tried on the validation subjects of every other part, without those that
+    it was fitted on. Platt scaling is chosen if the Brier score over all of these is below that
+    of the scores as they are. With one part there is nothing to try it on, and the scores stay.
 
     Parameters
     ----------
     validation
         ``subject, label, score`` of the validation cells, one table a part.
+    platts
+        The map of each part.
     """
     raw, scaled = 0.0, 0.0
-    for own in validation:
-        if own.groupby("label")["subject"].nunique().reindex([0, 1], fill_value=0).min() < 2:
-            continue
-        for _, left in own.groupby("subject"):
-            rest = own.drop(left.index)
-            found = fit_platt(rest["label"], rest["score"]).apply(left["score"])
-            raw += float(((left["score"] - left["label"]) ** 2).sum())
-            scaled += float(((found - left["label"]) ** 2).sum())
+    for own, line in zip(validation, platts, strict=True):
+        for other in validation:
+            unseen = other[~other["subject"].isin(own["subject"].unique())]
+            raw += float(((unseen["score"] - unseen["label"]) ** 2).sum())
+            scaled += float(((line.apply(unseen["score"]) - unseen["label"]) ** 2).sum())
     return "platt" if scaled < raw else "score"
 
 

@@ -51,8 +51,8 @@ class Familiar:
 
     Intervals leave out familiar subjects and foreign units, each with all its cells, in turn; see
     ``intervals.of_values``, where foreign units are a class of their own. Without a subject, the
-    limit is that of the cells left. Source of both measures: Hendrycks and Gimpel (2017), arXiv 1610.02136, section 2, and Liang et al.
-    (2018), arXiv 1706.02690, section 4.
+    limit is that of the cells left. Source of both measures: Hendrycks and Gimpel (2017), arXiv
+    1610.02136, section 2, and Liang et al. (2018), arXiv 1706.02690, section 4.
 
     Parameters
     ----------

@@ -16,8 +16,14 @@ import scipy
 from numpy.typing import ArrayLike, NDArray
 
 from lcc_utils.errors import DataError
-from lcc_utils.evaluation.intervals import LEVEL, SHARE, Interval
-from lcc_utils.evaluation.metrics import evaluate
+from lcc_utils.evaluation.intervals import (
+    LEVEL,
+    SHARE,
+    Interval,
+    clopper_pearson,
+    remark,
+)
+from lcc_utils.evaluation.metrics import checked, evaluate
 from lcc_utils.evaluation.ranks import ranks
 
 
@@ -152,6 +158,30 @@ def delong(labels: ArrayLike, a: ArrayLike, b: ArrayLike) -> DeLong:
     )
     z = _ratio(aucs[0] - aucs[1], float(np.sqrt(variance)))
     return DeLong(*aucs, z, float(2 * scipy.special.ndtr(-abs(z))))
+
+
+def auc_interval(labels: ArrayLike, scores: ArrayLike) -> Interval:
+    """Give an AUC over independent observations, such as one score a subject, with its interval.
+
+    The variance is DeLong's, taken to the logit scale by the derivative at the AUC; t has the
+    observations of the smaller class less one as degrees of freedom. An AUC of 0 or 1 has the
+    exact interval of a share of the smaller class; see ``intervals.of_values``.
+
+    Parameters and errors are those of :func:`delong`, with one score an observation.
+    """
+    truth, score = checked(labels, scores)
+    auc = float(evaluate(truth, score, 0.5)["auc"])
+    note, enough = remark(truth)
+    if not enough or np.isnan(auc):
+        return Interval(auc, np.nan, np.nan, note=note)
+    least = int(np.bincount(truth).min())
+    if auc in (0.0, 1.0):
+        return Interval(auc, *clopper_pearson(least if auc else 0, least), note=note)
+    variance = sum(np.var(own, ddof=1) / own.size for own in _components(truth, score))
+    half = float(scipy.special.stdtrit(least - 1, (1 + LEVEL) / 2)) * float(np.sqrt(variance))
+    half /= auc * (1 - auc)
+    ends = (scipy.special.expit(scipy.special.logit(auc) + sign * half) for sign in (-1, 1))
+    return Interval(auc, *(float(end) for end in ends), note=note)
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:

@@ -20,8 +20,8 @@ _LEDGER = """[The ledger](chapters/09_claims.ipynb) lists every one with its evi
 which the abstract rests:"""
 _PRIMARY = """### What this edition measured
 
-Every cell is predicted once, by a model that has seen no cell of its subject; the intervals are
-over subjects:"""
+Every cell is predicted once, by a model that has seen no cell of its subject. *By cells* pools all
+cells; *subjects equal* gives every subject the same weight. The intervals are over subjects:"""
 _OFFICIAL = "The network on whole official folds, with no subject in both training and test:"
 
 
@@ -53,7 +53,7 @@ def _measured(cells: pd.DataFrame, results: Results) -> list[str]:
     primary = build_table("primary", cells, results)
     primary = primary[primary["auc"].notna()]
     if not primary.empty:
-        shown = [c for c in primary if c.startswith(("model", "auc", "f1"))]
+        shown = [c for c in primary if c.startswith(("model", "estimand", "auc", "f1"))]
         counts = ["subjects", "hem_subjects", "cells"]
         parts += [_PRIMARY, to_markdown(primary[[*shown, *counts]])]
     if results.get("training"):

@@ -30,6 +30,7 @@ from lcc_utils.evaluation.reliability import (
     error_interval,
 )
 from lcc_utils.evaluation.result import Results
+from lcc_utils.evaluation.statistics import auc_interval
 from lcc_utils.evaluation.subject_intervals import subject_intervals
 from lcc_utils.evaluation.subject_sums import share_interval, subjects_of
 from lcc_utils.report.rows import ends, score, table, with_ends
@@ -180,8 +181,7 @@ def subject_decisions_table(_cells: pd.DataFrame, results: Results) -> pd.DataFr
 def _decided(people: pd.DataFrame, column: str) -> dict[str, object]:
     """Return what one rule decides: shares of subjects called right, and whom it fails."""
     missed = (people[column] >= HALF) != (people["label"] == 1)
-    scored = people.assign(score=people[column])
-    row = ends("auc", subject_intervals(scored, None, ("auc",))["auc"])
+    row = ends("auc", auc_interval(people["label"], people[column]))
     for label, share in ((1, "sensitivity"), (0, "specificity")):
         own, name = people["label"] == label, CLASSES[label].lower()
         number, failed = int(own.sum()), int((missed & own).sum())

@@ -1,8 +1,8 @@
 """Tables about cells from elsewhere: which they are, whether they are noticed, and called what.
 
 Each is a pure function of the numbers that a run keeps (``Results.measured["robustness"]``); a run
-without them gives a table without rows. Intervals leave out subjects in turn; images where no subject is
-known, of cells that have no class.
+without them gives a table without rows. Intervals leave out subjects in turn; images where no
+subject is known, of cells that have no class.
 """
 
 from __future__ import annotations

@@ -12,6 +12,8 @@ from lcc_utils.evaluation.result import Missing, Result, Results
 
 FULL = "full"
 SCORE, POINT = 6, 4
+# Protocols that may put cells of one subject into training and validation.
+_MIXED = {"image", "images", "copies"}
 METRICS = ["auc", "f1_weighted", "f1_weighted_at_half", "sensitivity", "specificity", "threshold"]
 HEADLINE = {"auc": "auc_delta", "f1_weighted": "f1_delta"}
 
@@ -109,10 +111,21 @@ def subjects_of(result: Result, part: str) -> int:
 def trained_subjects(result: Result) -> int:
     """Return the number of subjects whose cells the model that scored the test was trained on.
 
-    After a refit these are the training and the validation subjects.
+    After a refit these are the training and the validation subjects. Where cells of a subject may
+    be on both sides, as in splits by image, it is the larger of the two, the least that it can be.
     """
+    counts = [subjects_of(result, part) for part in _trained_on(result)]
+    return max(counts) if result.protocol in _MIXED else sum(counts)
+
+
+def trained_cells(result: Result) -> int:
+    """Return the number of cells that the model that scored the test was trained on."""
+    return sum(result.record["split"].get(part, 0) for part in _trained_on(result))
+
+
+def _trained_on(result: Result) -> list[str]:
     refit = result.settings.get("training", {}).get("refit", False)
-    return sum(subjects_of(result, part) for part in ("train", *(["validation"] if refit else [])))
+    return ["train", "validation"] if refit else ["train"]
 
 
 def score(value: float) -> float:

@@ -1,34 +1,35 @@
-"""Tables that set the usual way of computing an interval or a test beside one that holds."""
+"""Tables of intervals and tests that ignore subjects, beside those that account for them."""
 
 from __future__ import annotations
 
 import pandas as pd
 
+from lcc_utils.evaluation.resampling import percentile_range, pooled
 from lcc_utils.evaluation.result import Result, Results
-from lcc_utils.evaluation.statistics import (
-    TTest,
-    cell_intervals,
-    false_positive_rates,
-    naive_t,
-    percentile_range,
-    pooled,
-    subject_intervals,
-)
+from lcc_utils.evaluation.statistics import TTest, false_positive_rates, naive_t
+from lcc_utils.evaluation.subject_intervals import cell_intervals, subject_intervals
 from lcc_utils.report.monte_carlo_tables import STUDIES, corrected, of_protocol, paired_test
-from lcc_utils.report.rows import Runs, by_variant, score, subjects_of, table
+from lcc_utils.report.rows import (
+    Runs,
+    by_variant,
+    score,
+    subjects_of,
+    table,
+    trained_subjects,
+)
 from lcc_utils.report.training_tables import primary_runs
 
 # Of the simulation: enough for a standard error below .02, and little enough for seconds.
 DATASETS, ITERATIONS, _SEED = 1000, 30, 0
-_REPLICATES = 2000
 
 
 def right_and_wrong_table(_cells: pd.DataFrame, results: Results) -> pd.DataFrame:
-    """Set usual intervals and tests of AUC beside those that hold, on the same predictions.
+    """Compute intervals and tests of AUC twice on the same predictions.
 
-    Differences over iterations: the plain t test takes iterations for independent, the corrected
-    one does not. Pooled out-of-fold: cells for independent, or subjects. A mean over iterations:
-    the percentiles of the iterations are no interval of it.
+    ``usual`` ignores what observations share, ``sound`` accounts for it. Differences over
+    iterations: the plain t test takes iterations for independent, the corrected one does not.
+    Pooled out-of-fold: cells or subjects count as independent. A mean over iterations: the
+    percentiles of the iterations are no interval of it.
     """
     found = [of_protocol(runs, "patient") for runs in by_variant(results, *STUDIES)]
     rows = [
@@ -102,16 +103,16 @@ def _pooled(runs: Runs | None) -> list[dict]:
         return []
     predictions = pooled(runs.done)
     usual, sound = (
-        compute(predictions, metrics=("auc",), replicates=_REPLICATES, seed=_SEED)["auc"]
+        compute(predictions, metrics=("auc",))["auc"]
         for compute in (cell_intervals, subject_intervals)
     )
     subjects = predictions["subject"].nunique()
     return [
         {"quantity": f"AUC of {runs.variant}, pooled out-of-fold"}
         | {"computed_from": f"{len(predictions):,} cells of {subjects} subjects"}
-        | {"value": score(sound.estimate), "usual": "bootstrap over cells"}
+        | {"value": score(sound.estimate), "usual": "jackknife over cells"}
         | {"usual_range_low": score(usual.low), "usual_range_high": score(usual.high)}
-        | {"sound": "bootstrap over subjects"}
+        | {"sound": "jackknife over subjects"}
         | {"sound_range_low": score(sound.low), "sound_range_high": score(sound.high)}
     ]
 
@@ -123,7 +124,7 @@ def _percentiles(runs: Runs | None) -> list[dict]:
     sound = corrected(runs.done, "auc", "subjects")
     return [
         {"quantity": f"mean AUC of {runs.variant}, by subject"}
-        | {"computed_from": _iterations(runs.done), "value": score(sound.mean)}
+        | {"computed_from": _iterations(runs.done), "value": score(sound.estimate)}
         | {"usual": "percentiles of the iterations", "usual_range_low": score(low)}
         | {"usual_range_high": score(high), "sound": "corrected interval of the mean"}
         | {"sound_range_low": score(sound.low), "sound_range_high": score(sound.high)}
@@ -131,10 +132,8 @@ def _percentiles(runs: Runs | None) -> list[dict]:
 
 
 def _iterations(results: list[Result]) -> str:
-    train, test = (
-        round(sum(subjects_of(result, part) for result in results) / len(results), 1)
-        for part in ("train", "test")
-    )
+    train = round(sum(map(trained_subjects, results)) / len(results), 1)
+    test = round(sum(subjects_of(result, "test") for result in results) / len(results), 1)
     return f"{len(results)} iterations, {train:g} training and {test:g} test subjects"
 
 

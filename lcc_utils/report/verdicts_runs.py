@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from lcc_utils.evaluation.resampling import Interval, pooled, subject_intervals
+from lcc_utils.evaluation.intervals import Interval
+from lcc_utils.evaluation.resampling import pooled
 from lcc_utils.evaluation.result import Result
+from lcc_utils.evaluation.subject_intervals import subject_intervals
 from lcc_utils.evaluation.weighted import METRICS
 from lcc_utils.report.arithmetic import precision_of_counts
 from lcc_utils.report.findings import (
@@ -37,7 +39,6 @@ PAPER_BACKBONE, PAPER_WEIGHTS, PAPER_SIZE, PAPER_PROTOCOL = (
     "patient",
 )
 MONTE_CARLO = ("monte_carlo", "monte_carlo_trained")
-_REPLICATES, _SEED = 2000, 0
 # How iterations become one number; the ends are the 2.5th and 97.5th percentiles.
 _STATISTICS: dict[str, Callable[[np.ndarray], float]] = {
     "mean": lambda values: float(values.mean()),
@@ -88,9 +89,7 @@ def _nearest(claim: Claim, evidence: Evidence) -> tuple[Interval, str] | None:
     whole = _first_of_primary(evidence)
     if not whole or claim.measure not in METRICS:
         return None
-    found = subject_intervals(
-        pooled(whole), metrics=(claim.measure,), replicates=_REPLICATES, seed=_SEED
-    )[claim.measure]
+    found = subject_intervals(pooled(whole), metrics=(claim.measure,))[claim.measure]
     return found, f"{evidence.label}; {_setting(whole[0])}, out-of-fold by subject"
 
 
