@@ -114,6 +114,8 @@ def trained_subjects(result: Result) -> int:
     After a refit these are the training and the validation subjects. Where cells of a subject may
     be on both sides, as in splits by image, it is the larger of the two, the least that it can be.
     """
+    if "fitted" in result.record["split"]["subjects"]:
+        return subjects_of(result, "fitted")
     counts = [subjects_of(result, part) for part in _trained_on(result)]
     return max(counts) if result.protocol in _MIXED else sum(counts)
 

@@ -8,7 +8,10 @@ from lcc_utils.evaluation.resampling import percentile_range, pooled
 from lcc_utils.evaluation.result import Result, Results
 from lcc_utils.evaluation.statistics import TTest, false_positive_rates, naive_t
 from lcc_utils.evaluation.subject_intervals import cell_intervals, subject_intervals
+from lcc_utils.report.claims import CLAIMS_FILE
+from lcc_utils.report.formatting import heading
 from lcc_utils.report.monte_carlo_tables import STUDIES, corrected, of_protocol, paired_test
+from lcc_utils.report.published_tables import read_published
 from lcc_utils.report.rows import (
     Runs,
     by_variant,
@@ -19,6 +22,9 @@ from lcc_utils.report.rows import (
 )
 from lcc_utils.report.training_tables import primary_runs
 
+COVERAGE_FILE = CLAIMS_FILE.with_name("coverage.csv")
+# Methods in the order of evaluation.coverage.METHODS, and what is counted of each.
+METHODS, COUNTED = ("percentile", "bca", "jackknife"), ("coverage", "too_high", "too_low")
 # Of the simulation: enough for a standard error below .02, and little enough for seconds.
 DATASETS, ITERATIONS, _SEED = 1000, 30, 0
 
@@ -60,6 +66,31 @@ def false_positives_table(_cells: pd.DataFrame, _results: Results) -> pd.DataFra
     ]
     counts = ["data_sets", "iterations"]
     return table(rows, ["test", *counts, "rate", "standard_error"], counts, ["test"])
+
+
+def coverage_table(_cells: pd.DataFrame, _results: Results) -> pd.DataFrame:
+    """Give how often intervals over subjects hold the truth, by simulation.
+
+    ``coverage`` is the share of 95 % intervals that hold it; ``too_high`` and ``too_low`` are the
+    shares that lie wholly above and below it. The numbers are kept in ``book/coverage.csv``,
+    written by ``python -m bench.coverage``; see ``evaluation.coverage``.
+    """
+    found = read_published(COVERAGE_FILE)
+    keys = ["scenario", "all_subjects", "hem_subjects", "estimand", "metric"]
+    rows = []
+    for group, own in found.groupby(keys, sort=False):
+        row = dict(zip(keys, group, strict=True)) | {"replicates": own["replicates"].iloc[0]}
+        row["metric"] = heading(str(row["metric"]))
+        row["effective_hem"] = own["effective_hem"].iloc[0]
+        for name, (_, one) in zip(METHODS, own.iterrows(), strict=True):
+            row |= {f"{what}_{name}": score(one[what]) for what in COUNTED}
+        rows.append(row)
+    counts, text = (
+        ["all_subjects", "hem_subjects", "replicates"],
+        ["scenario", "estimand", "metric"],
+    )
+    numbers = [f"{what}_{name}" for name in METHODS for what in COUNTED]
+    return table(rows, [*text, *numbers, *counts[:2], "effective_hem", counts[2]], counts, text)
 
 
 def _protocols(found: list[Runs]) -> list[dict]:

@@ -40,6 +40,15 @@ BASE = "base"
 AT_HALF = "f1_weighted_at_half"
 # The table shows no smaller p: that of DeLong's test may round to 0.
 LEAST_P = 1e-6
+PRIMARY_COUNTS = ["subjects", "hem_subjects", "cells", "parts", "planned"]
+PRIMARY_COLUMNS = [
+    "model",
+    "estimand",
+    *with_ends("auc", "f1_weighted", AT_HALF, "sensitivity", "specificity"),
+    "effective_all",
+    "effective_hem",
+    *PRIMARY_COUNTS,
+]
 _SEED = 0
 
 
@@ -115,15 +124,18 @@ def primary_table(_cells: pd.DataFrame, results: Results) -> pd.DataFrame:
         if not runs.whole:
             rows.append({"model": runs.variant, "estimand": ""} | parts)
             continue
-        predictions = pooled(runs.done)
-        for estimand in ESTIMANDS:
-            row = {"model": runs.variant, "estimand": estimand}
-            rows.append(row | _estimated(predictions, estimand) | _counted(predictions) | parts)
-    counts = ["subjects", "hem_subjects", "cells", "parts", "planned"]
-    names = [*PRIMARY_METRICS[:2], AT_HALF, *PRIMARY_METRICS[2:]]
-    numbers = [*with_ends(*names), "effective_all", "effective_hem"]
-    text = ["model", "estimand"]
-    return table(rows, [*text, *numbers, *counts], counts, text)
+        rows += estimated_rows(runs.variant, runs.done, parts)
+    return table(rows, PRIMARY_COLUMNS, PRIMARY_COUNTS, ["model", "estimand"])
+
+
+def estimated_rows(model: str, results: list[Result], counts: dict[str, int]) -> list[dict]:
+    """Return a row for each estimand of a model's pooled test predictions."""
+    predictions = pooled(results)
+    counts = _counted(predictions) | counts
+    return [
+        {"model": model, "estimand": estimand} | _estimated(predictions, estimand) | counts
+        for estimand in ESTIMANDS
+    ]
 
 
 def _estimated(predictions: pd.DataFrame, estimand: str) -> dict[str, object]:

@@ -69,7 +69,7 @@ def matches_paper(result: Result, cells: pd.DataFrame) -> bool:
 def _measured(claim: Claim, evidence: Evidence) -> Finding:
     """Judge the paper's test figure by our runs of its experiment; else show the nearest.
 
-    The nearest is the first model of the primary analysis, with its interval over subjects where
+    No number from drawn cells stands beside a figure of the paper. The nearest is the first model of the primary analysis, with its interval over subjects where
     that analysis is whole, else the range of the trainings.
     """
     results = evidence.results.get("training", [])
@@ -87,7 +87,7 @@ def _measured(claim: Claim, evidence: Evidence) -> Finding:
 def _nearest(claim: Claim, evidence: Evidence) -> tuple[Interval, str] | None:
     """Return what the first model of the primary analysis measured, and on what; None without."""
     whole = _first_of_primary(evidence)
-    if not whole or claim.measure not in METRICS:
+    if not whole or evidence.drawn or claim.measure not in METRICS:
         return None
     found = subject_intervals(pooled(whole), metrics=(claim.measure,))[claim.measure]
     return found, f"{evidence.label}; {_setting(whole[0])}, out-of-fold by subject"
@@ -172,6 +172,8 @@ def _judged(
     places = max(claim.places, 1)
     ours = " to ".join(quantity(x, "ratio", places) for x in sorted({min(values), max(values)}))
     computed_on = f"{evidence.label}; {setting}"
+    if not same and evidence.drawn:
+        return Finding(MISSING, MISSING, NOT_RUN)
     if not same:
         return Finding(f"nearest: {ours} %", computed_on, NOT_RUN)
     low, high = min(values) - claim.tolerance, max(values) + claim.tolerance
