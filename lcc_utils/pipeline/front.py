@@ -8,7 +8,9 @@ import pandas as pd
 
 from lcc_utils.evaluation.result import Results
 from lcc_utils.pipeline.verify import load_results
+from lcc_utils.report.claims import WEIGHTS
 from lcc_utils.report.findings import VERDICTS
+from lcc_utils.report.ledger import causes
 from lcc_utils.report.tables import build_table, to_markdown
 
 # What the abstract and the conclusions of the paper rest on.
@@ -65,13 +67,17 @@ def _measured(cells: pd.DataFrame, results: Results) -> list[str]:
 
 
 def _counts(claims: pd.DataFrame) -> str:
-    """Say how many claims have which verdict."""
+    """Say how many claims have which verdict, and how many causes lie behind."""
     numbers = claims["verdict"].value_counts()
     said = ", ".join(f"*{name}* for {numbers.get(name, 0)}" for name in VERDICTS)
+    why = causes(claims)
+    weights = why["weight"].value_counts()
+    kinds = ", ".join(f"{weights.get(name, 0)} {name}" for name in WEIGHTS)
     return (
         f"Of the paper's {len(claims)} statements that were looked at, the verdict is {said}.\n"
         "*Differs* means from what was measured again, or stands at the source; *contradicted*\n"
         "means by the paper's own numbers, the official counts or the authors' code. An\n"
         "experiment counts as run only with the paper's own network, weights, resolution, data\n"
-        "and protocol; the nearest result of this edition stands beside it."
+        "and protocol; the nearest result of this edition on real cells stands beside it.\n"
+        f"The statements that differ or are contradicted go back to {len(why)} causes: {kinds}."
     )

@@ -16,8 +16,8 @@ from lcc_utils.report.formatting import quantity
 from lcc_utils.report.verdicts import TESTS
 
 COLUMNS = [
-    "id", "claim", "stated", "ours", "verdict", "cause", "weight", "evidence", "evidence_link", "kind", "where",
-    "computed_on",
+    "id", "claim", "stated", "ours", "verdict", "cause", "weight", "evidence", "evidence_link",
+    "kind", "where", "computed_on",
 ]  # fmt: skip
 CHAPTERS = {
     "01_data": "The cells",

@@ -196,8 +196,9 @@ def _few_people(cells: pd.DataFrame) -> Iterable[str]:
         )
     else:
         yield (
-            "Intervals are over subjects. With so few of a class they are somewhat too narrow; see "
-            "[the method](method.md#statistics)."
+            "Intervals are over subjects, by the jackknife. How often such intervals hold the "
+            "truth with so few subjects is simulated in "
+            "[the chapter on random splits](chapters/04_monte_carlo.ipynb)."
         )
 
 
@@ -236,7 +237,10 @@ def _of_model(model: Runs) -> Iterable[str]:
         "and specificity depend on who these are."
     )
     if model.study == PRIMARY:
-        yield "Subjects were divided into parts once. Another draw, or seed, gives other numbers."
+        yield (
+            "These numbers come from one division of the subjects into parts and one training of "
+            "each. Another division, or seed, gives other numbers."
+        )
 
 
 def _what(model: Runs | None) -> str:

@@ -69,8 +69,9 @@ def matches_paper(result: Result, cells: pd.DataFrame) -> bool:
 def _measured(claim: Claim, evidence: Evidence) -> Finding:
     """Judge the paper's test figure by our runs of its experiment; else show the nearest.
 
-    No number from drawn cells stands beside a figure of the paper. The nearest is the first model of the primary analysis, with its interval over subjects where
-    that analysis is whole, else the range of the trainings.
+    The nearest is the first model of the primary analysis, with its interval over subjects where
+    that analysis is whole, else the range of the trainings. No number from drawn cells stands
+    beside a figure of the paper.
     """
     results = evidence.results.get("training", [])
     same = [result for result in results if matches_paper(result, evidence.cells)]
