@@ -153,7 +153,7 @@ show_table(
 # A 95 % interval should hold the true value in 95 of 100 studies. With ten subjects in a class this has to be
 # tested. Cells are simulated with an effect of each subject, with as many subjects and cells as the data have
 # and in other settings, and three intervals over subjects are computed from each data set. The percentile
-# bootstrap holds the truth too seldom, and BCa hardly more often. Both miss mostly on one side: the interval
+# bootstrap holds the truth too seldom, and BCa does no better. Both miss mostly on one side: the interval
 # lies too high. The jackknife on the logit scale, with a t quantile of as many degrees of freedom as the smaller
 # class has subjects less one, comes nearer to its level. The book uses it for every interval over subjects.
 # Specificity by cells stays below 95 % where few HEM subjects hold most cells.
