@@ -271,7 +271,7 @@ def test_the_primary_table_pools_whole_models_and_counts_the_parts_of_others(cel
     equal = table.loc["full", "subjects equal"]
     assert equal["auc"] == pytest.approx(row["auc"], abs=1e-6)
     assert pd.isna(equal["effective_hem"])
-    large = table.loc["large", ""]
+    large = table.loc["large", "not complete"]
     assert [large["parts"], large["planned"]] == [3, 5]
     assert large[["auc", "auc_low", "subjects"]].isna().all()
 

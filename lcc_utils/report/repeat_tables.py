@@ -11,7 +11,12 @@ from lcc_utils.evaluation.resampling import pooled
 from lcc_utils.evaluation.result import Result, Results
 from lcc_utils.evaluation.subject_intervals import ESTIMANDS, subject_intervals
 from lcc_utils.report.rows import by_variant, score, table
-from lcc_utils.report.training_tables import PRIMARY_COLUMNS, PRIMARY_COUNTS, estimated_rows
+from lcc_utils.report.training_tables import (
+    INCOMPLETE,
+    PRIMARY_COLUMNS,
+    PRIMARY_COUNTS,
+    estimated_rows,
+)
 
 REPEATS, TRANSPORT = "repeats", "transport"
 _METRICS = ("auc", "f1_weighted")
@@ -51,7 +56,11 @@ def transport_table(_cells: pd.DataFrame, results: Results) -> pd.DataFrame:
     rows: list[dict] = []
     for runs in by_variant(results, TRANSPORT):
         first = [result for result in runs.done if result.seed == runs.done[0].seed]
-        rows += estimated_rows(runs.variant, first, {}) if first else [{"model": runs.variant}]
+        rows += (
+            estimated_rows(runs.variant, first, {})
+            if first
+            else [{"model": runs.variant, "estimand": INCOMPLETE}]
+        )
     columns = [name for name in PRIMARY_COLUMNS if name not in ("parts", "planned")]
     counts = [name for name in PRIMARY_COUNTS if name in columns]
     return table(rows, columns, counts, ["model", "estimand"])

@@ -40,6 +40,8 @@ BASE = "base"
 AT_HALF = "f1_weighted_at_half"
 # The table shows no smaller p: that of DeLong's test may round to 0.
 LEAST_P = 1e-6
+# What stands for an estimand where parts are missing.
+INCOMPLETE = "not complete"
 PRIMARY_COUNTS = ["subjects", "hem_subjects", "cells", "parts", "planned"]
 PRIMARY_COLUMNS = [
     "model",
@@ -122,7 +124,7 @@ def primary_table(_cells: pd.DataFrame, results: Results) -> pd.DataFrame:
     for runs in primary_runs(results):
         parts = {"parts": len(runs.done), "planned": runs.planned}
         if not runs.whole:
-            rows.append({"model": runs.variant, "estimand": ""} | parts)
+            rows.append({"model": runs.variant, "estimand": INCOMPLETE} | parts)
             continue
         rows += estimated_rows(runs.variant, runs.done, parts)
     return table(rows, PRIMARY_COLUMNS, PRIMARY_COUNTS, ["model", "estimand"])
