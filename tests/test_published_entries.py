@@ -66,8 +66,13 @@ def test_the_intervals_of_the_entry_are_the_jackknife_and_a_percentile_bootstrap
         round(found.low, 6), round(found.high, 6),
     ]  # fmt: skip
     # 20,000 draws: the ends of another seed agree to the second decimal and better.
-    ends = [percentile_interval(cells, seed) for seed in (0, 1)]
-    assert ends[0] == pytest.approx(ends[1], abs=2e-3)
+    found_by_seed = [percentile_interval(cells, seed) for seed in range(6)]
+    ends = [own[:2] for own in found_by_seed]
+    # What is stated of the Monte Carlo error is what other seeds show.
+    error = found_by_seed[0][2]
+    assert np.std(ends, axis=0).max() == pytest.approx(error, rel=0.9)
+    assert error < 1e-3
+    assert f"is {error:.4f}" in table("published_entries").attrs["notes"][0]
     assert ends[0] == pytest.approx((0.834, 0.923), abs=2e-3)
     assert found.low < ends[0][0] < ends[0][1] < found.high
 
@@ -84,7 +89,7 @@ def test_a_bootstrap_by_tables_of_subjects_agrees():
         cells = called_cells(drawn.assign(patient=range(len(drawn))))
         values.append(f1_score(cells["label"], cells["called"], average="weighted"))
     expected = np.quantile(values, [0.025, 0.975])
-    assert percentile_interval(called_cells(own)) == pytest.approx(expected, abs=0.02)
+    assert percentile_interval(called_cells(own))[:2] == pytest.approx(expected, abs=0.02)
 
 
 def test_agreement_and_kappa_are_those_of_scikit_learn(table):

@@ -151,6 +151,18 @@ def percentile_range(values: ArrayLike, level: float = LEVEL) -> tuple[float, fl
     return float(low), float(high)
 
 
+def percentile_error(values: ArrayLike, level: float = LEVEL) -> float:
+    """Return the Monte Carlo standard error of the ends that :func:`percentile_range` gives.
+
+    With n draws, the share of draws below an end varies by sqrt(q (1 - q) / n) about q; the error
+    is half of what that moves the end, the larger of both ends.
+    """
+    values, tail = np.asarray(values, float), (1 - level) / 2
+    step = np.sqrt(tail * (1 - tail) / values.size)
+    ends = [np.quantile(values, [q - step, q + step]) for q in (tail, 1 - tail)]
+    return float(max(high - low for low, high in ends) / 2)
+
+
 def _paired(a: pd.DataFrame, b: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Bring two models' predictions into one order, by cell."""
     keys = ["cell_id", "subject", "label"]

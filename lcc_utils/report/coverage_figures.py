@@ -49,7 +49,9 @@ def coverage(table: pd.DataFrame) -> Figure:
         phrases.append(f"{metric}: {listing(said)}")
     axes[0].set_yticks(range(len(scenarios)), [_wrapped(name) for name in scenarios], fontsize=8)
     axes[0].set_ylim(len(scenarios) - 0.5, -0.5)
-    figure.supxlabel("Share of 95 % intervals that hold the truth", fontsize=10)
+    # Centred below the row of panels: a label of the figure would lie on the note.
+    middle = axes[len(axes) // 2]
+    middle.set_xlabel("Share of 95 % intervals that hold the truth", x=0.0, ha="center")
     for colour, marker, label in _LOOKS.values():
         axes[0].plot([], [], marker, color=colour, label=label)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=3)

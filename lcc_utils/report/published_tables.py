@@ -8,7 +8,12 @@ import numpy as np
 import pandas as pd
 
 from lcc_utils.errors import RequestError
-from lcc_utils.evaluation.resampling import REPLICATES, percentile_range, resample
+from lcc_utils.evaluation.resampling import (
+    REPLICATES,
+    percentile_error,
+    percentile_range,
+    resample,
+)
 from lcc_utils.evaluation.result import Results
 from lcc_utils.evaluation.subject_intervals import BY_CELLS, ESTIMANDS, subject_intervals
 from lcc_utils.evaluation.weighted import measure, weighted_cells
@@ -21,6 +26,7 @@ INFERRED = (
     "that both files follow one order of images, and that the second is what was submitted, is "
     "inferred from the files, not stated there; the files name no subjects, so there is no interval"
 )
+_DRAWS = "percentiles are of {draws:,} draws; the Monte Carlo standard error of their ends is {error:.4f}"
 _LABELS = {"ALL": 1, "HEM": 0}
 _METRICS = ("f1_weighted", "sensitivity", "specificity")
 
@@ -41,9 +47,10 @@ def published_entries_table(_cells: pd.DataFrame, _results: Results) -> pd.DataF
             for name, found in subject_intervals(cells, None, _METRICS, estimand).items():
                 row |= ends(name, found)
             if estimand == BY_CELLS:
-                low, high = percentile_interval(cells)
+                low, high, error = percentile_interval(cells)
                 row |= {"f1_weighted_percentile_low": score(low)}
                 row |= {"f1_weighted_percentile_high": score(high)}
+                row["note"] = _DRAWS.format(draws=REPLICATES, error=error)
             row |= {f"{k.lower()}_subjects": int((own["class"] == k).sum()) for k in _LABELS}
             rows.append(row | {"cells": int(own["cells"].sum())})
     counts, text = ["all_subjects", "hem_subjects", "cells"], ["entry", "phase", "estimand"]
@@ -103,12 +110,16 @@ def called_cells(subjects: pd.DataFrame) -> pd.DataFrame:
     return kinds.loc[kinds.index.repeat(times.ravel())].assign(score=lambda t: t["called"] * 1.0)
 
 
-def percentile_interval(cells: pd.DataFrame, seed: int = 0) -> tuple[float, float]:
-    """Return the percentile bootstrap interval over subjects of weighted F1, of 20,000 draws."""
+def percentile_interval(cells: pd.DataFrame, seed: int = 0) -> tuple[float, float, float]:
+    """Return the ends of the percentile bootstrap over subjects of weighted F1, and their error.
+
+    Subjects are drawn within each class, 20,000 times; see ``resampling.percentile_error``.
+    """
     own = weighted_cells(cells, None, ("f1_weighted",))
     classes = cells.groupby(cells["subject"].astype(str))["label"].first().to_numpy(np.int64)
     times = resample(classes, REPLICATES, np.random.default_rng(seed))
-    return percentile_range(measure(own, times, ("f1_weighted",))["f1_weighted"])
+    drawn = measure(own, times, ("f1_weighted",))["f1_weighted"]
+    return *percentile_range(drawn), percentile_error(drawn)
 
 
 def read_published(path: Path) -> pd.DataFrame:

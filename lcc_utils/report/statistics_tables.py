@@ -22,6 +22,7 @@ from lcc_utils.report.rows import (
 )
 from lcc_utils.report.training_tables import primary_runs
 
+_LEVEL = 0.95
 COVERAGE_FILE = CLAIMS_FILE.with_name("coverage.csv")
 # Methods in the order of evaluation.coverage.METHODS, and what is counted of each.
 METHODS, COUNTED = ("percentile", "bca", "jackknife"), ("coverage", "too_high", "too_low")
@@ -80,6 +81,8 @@ def coverage_table(_cells: pd.DataFrame, _results: Results) -> pd.DataFrame:
     rows = []
     for group, own in found.groupby(keys, sort=False):
         row = dict(zip(keys, group, strict=True)) | {"replicates": own["replicates"].iloc[0]}
+        error = (_LEVEL * (1 - _LEVEL) / row["replicates"]) ** 0.5
+        row["note"] = f"the standard error of a coverage of {_LEVEL} is {error:.3f}"
         row["metric"] = heading(str(row["metric"]))
         row["effective_hem"] = own["effective_hem"].iloc[0]
         for name, (_, one) in zip(METHODS, own.iterrows(), strict=True):
