@@ -26,7 +26,10 @@ INFERRED = (
     "that both files follow one order of images, and that the second is what was submitted, is "
     "inferred from the files, not stated there; the files name no subjects, so there is no interval"
 )
-_DRAWS = "percentiles are of {draws:,} draws; the Monte Carlo standard error of their ends is {error:.4f}"
+_DRAWS = (
+    "percentiles are of {draws:,} draws, and the Monte Carlo standard error of their ends is "
+    "{error:.4f}"
+)
 _LABELS = {"ALL": 1, "HEM": 0}
 _METRICS = ("f1_weighted", "sensitivity", "specificity")
 
