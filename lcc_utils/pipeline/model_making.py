@@ -24,9 +24,9 @@ from lcc_utils.pipeline.model_numbers import calibration, measured, pooled, shor
 from lcc_utils.pipeline.store import read_json
 from lcc_utils.pipeline.verify import load_results
 from lcc_utils.report.model_directory import card
+from lcc_utils.report.primary_tables import primary_runs
 from lcc_utils.report.rows import Runs
 from lcc_utils.report.tables import build_table
-from lcc_utils.report.training_tables import primary_runs
 
 if TYPE_CHECKING:
     from lcc_utils.nn.course import OnEpoch

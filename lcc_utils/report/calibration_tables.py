@@ -33,8 +33,8 @@ from lcc_utils.evaluation.result import Results
 from lcc_utils.evaluation.statistics import auc_interval
 from lcc_utils.evaluation.subject_intervals import subject_intervals
 from lcc_utils.evaluation.subject_sums import share_interval, subjects_of
+from lcc_utils.report.primary_tables import primary_runs
 from lcc_utils.report.rows import ends, score, table, with_ends
-from lcc_utils.report.training_tables import primary_runs
 
 STUDIES = ("primary",)
 SENSITIVITIES = (0.90, 0.95, 0.99)

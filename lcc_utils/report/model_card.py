@@ -18,10 +18,10 @@ from lcc_utils.evaluation.resampling import pooled
 from lcc_utils.evaluation.result import Results
 from lcc_utils.evaluation.subjects import by_subject
 from lcc_utils.report.formatting import cell, percent
+from lcc_utils.report.primary_tables import primary_runs
 from lcc_utils.report.rows import Runs, by_variant
 from lcc_utils.report.table_markup import to_markdown
 from lcc_utils.report.tables import build_table
-from lcc_utils.report.training_tables import primary_runs
 
 PRIMARY, OFFICIAL = "primary", "training"
 # So many subjects of each class are named as those that the model fails worst.

@@ -13,14 +13,8 @@ from matplotlib.ticker import MaxNLocator
 from lcc_utils.evaluation.result import Result, Results
 from lcc_utils.evaluation.statistics import running
 from lcc_utils.report.formatting import interval
-from lcc_utils.report.monte_carlo_tables import (
-    PROTOCOLS,
-    STUDIES,
-    contrasts,
-    leakage_pairs,
-    logit_auc,
-    of_protocol,
-)
+from lcc_utils.report.leakage_tables import contrasts, leakage_pairs, logit_auc
+from lcc_utils.report.monte_carlo_tables import PROTOCOLS, STUDIES, of_protocol
 from lcc_utils.report.rows import Runs, by_variant
 from lcc_utils.report.style import (
     COLOURS,

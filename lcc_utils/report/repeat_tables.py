@@ -10,13 +10,13 @@ import pandas as pd
 from lcc_utils.evaluation.resampling import pooled
 from lcc_utils.evaluation.result import Result, Results
 from lcc_utils.evaluation.subject_intervals import ESTIMANDS, subject_intervals
-from lcc_utils.report.rows import by_variant, score, table
-from lcc_utils.report.training_tables import (
+from lcc_utils.report.primary_tables import (
     INCOMPLETE,
     PRIMARY_COLUMNS,
     PRIMARY_COUNTS,
     estimated_rows,
 )
+from lcc_utils.report.rows import by_variant, score, table
 
 REPEATS, TRANSPORT = "repeats", "transport"
 _METRICS = ("auc", "f1_weighted")

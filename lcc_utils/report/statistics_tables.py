@@ -11,6 +11,7 @@ from lcc_utils.evaluation.subject_intervals import cell_intervals, subject_inter
 from lcc_utils.report.claims import CLAIMS_FILE
 from lcc_utils.report.formatting import heading
 from lcc_utils.report.monte_carlo_tables import STUDIES, corrected, of_protocol, paired_test
+from lcc_utils.report.primary_tables import primary_runs
 from lcc_utils.report.published_tables import read_published
 from lcc_utils.report.rows import (
     Runs,
@@ -20,7 +21,6 @@ from lcc_utils.report.rows import (
     table,
     trained_subjects,
 )
-from lcc_utils.report.training_tables import primary_runs
 
 _LEVEL = 0.95
 COVERAGE_FILE = CLAIMS_FILE.with_name("coverage.csv")

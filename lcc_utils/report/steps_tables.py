@@ -20,8 +20,8 @@ from lcc_utils.evaluation.steps import (
 )
 from lcc_utils.evaluation.subject_intervals import cell_intervals
 from lcc_utils.report.claims import Claim, load_claims
+from lcc_utils.report.primary_tables import primary_runs
 from lcc_utils.report.rows import Runs, by_variant, ends, points, score, table, with_ends
-from lcc_utils.report.training_tables import primary_runs
 
 STUDIES = ("primary", "recipe", "steps")
 STATED = "stated by the paper"

@@ -25,7 +25,7 @@ from lcc_utils.report.findings import (
 )
 from lcc_utils.report.formatting import MISSING, interval, quantity
 from lcc_utils.report.literature import own_figures
-from lcc_utils.report.training_tables import primary_runs
+from lcc_utils.report.primary_tables import primary_runs
 from lcc_utils.report.verdicts_official import official_counts
 
 if TYPE_CHECKING:
