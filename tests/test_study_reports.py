@@ -14,6 +14,7 @@ from sklearn.metrics import f1_score, roc_auc_score
 from lcc_utils.errors import RequestError
 from lcc_utils.evaluation.metrics import evaluate_result
 from lcc_utils.evaluation.result import Missing, Result, Results
+from lcc_utils.pipeline.front import _measured
 from lcc_utils.report import figures
 from lcc_utils.report.claims import load_claims
 from lcc_utils.report.ledger import verdicts
@@ -373,6 +374,8 @@ def test_an_exploratory_interval_is_said_below_the_caption(cells):
     assert table["auc_low"].isna().all()
     page = to_html(table, "Results")
     assert "subjects, 5 are needed.</caption>" in page
+    said = "\n".join(_measured(cells, Results({"primary": few})))
+    assert "subjects, 5 are needed." in said
 
 
 def test_baselines_are_sorted_and_those_without_a_result_have_dashes(cells, results):

@@ -53,11 +53,13 @@ def _measured(cells: pd.DataFrame, results: Results) -> list[str]:
     """Return the primary analysis and the official folds, as far as they have run."""
     parts = []
     primary = build_table("primary", cells, results)
+    notes = primary.attrs["notes"]
     primary = primary[primary["auc"].notna()]
     if not primary.empty:
         shown = [c for c in primary if c.startswith(("model", "estimand", "auc", "f1"))]
         counts = ["subjects", "hem_subjects", "cells"]
         parts += [_PRIMARY, to_markdown(primary[[*shown, *counts]])]
+        parts += [f"{note[0].upper()}{note[1:]}." for note in notes]
     if results.get("training"):
         official = build_table("training", cells, results).drop(columns="threshold")
         parts += [_OFFICIAL, to_markdown(official)]
