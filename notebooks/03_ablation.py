@@ -40,8 +40,10 @@ label = study.data_label
 # A main effect is the mean of all runs with a part less the mean of all runs without it, over every
 # combination of the other two. An interaction of two parts is half of the difference between what one adds
 # with the other there and what it adds without. Both are computed within a block, which is one split and one
-# seed in which all eight combinations were trained and tested on the same subjects; mean and interval are over
-# blocks. Since several effects are looked at, p is also given adjusted by Holm's method.
+# seed in which all eight combinations were trained and tested on the same subjects. Seeds are nested in splits:
+# those of one split share their subjects, so they are averaged first, and mean, interval and p are over splits.
+# Two splits decide little, however many seeds they have. The standard deviation between seeds stands beside.
+# Since several effects are looked at, p is also given adjusted by Holm's method.
 
 # %% tags=["hide-input"]
 show_figure(
@@ -51,12 +53,11 @@ show_figure(
 )
 
 # %% tags=["hide-input"]
-show_table(study, "factorial", "Main effects and interactions, in points")
+show_table(study, "factorial", "Main effects and interactions in points, intervals over splits")
 
 # %% [markdown]
 # The diamonds are what the paper states that each part adds, from its own four rows: there, a part is taken
-# out of the full model alone. Blocks of one direction share their test subjects, so these intervals say what
-# training again would give, not what other subjects would.
+# out of the full model alone.
 #
 # ## The paper's four rows
 #

@@ -16,8 +16,8 @@
 # matter, and do methods and networks agree?
 #
 # All numbers are over test cells, spread evenly over classes and subjects. Every map explains the class that
-# the trained network calls. Means are over subjects, each counting alike; intervals come from drawing subjects
-# again, and there is none below six subjects in a class.
+# the trained network calls. Means are over subjects, each counting alike; intervals leave out subjects
+# in turn, and there is none below five subjects in a class.
 
 # %% tags=["parameters", "hide-input"]
 profile = "demo"

@@ -61,7 +61,7 @@ show_figure(
 #
 # The *calibration error* is the mean distance from the diagonal, weighted by cells. The *Brier score* is the
 # mean squared distance between score and label. Of both, less is better. The calibration error is above zero
-# even for perfect scores, and its interval leans upwards, since drawing subjects adds distance. Errors within
+# even for perfect scores. Errors within
 # the parts stand beside the pooled one: parts that err in opposite directions cancel when they are pooled.
 
 # %% tags=["hide-input", "full-width"]
@@ -70,14 +70,18 @@ show_table(study, "calibration", "Calibration error and Brier score before and a
 # %% [markdown]
 # A part has few validation subjects, above all healthy ones: the last columns say how few. So the fitted numbers
 # differ between parts, and scaling can make scores worse for other people than it was fitted on. The change in
-# the Brier score shows where it did. The intervals draw test subjects and take each part's scaling as it is, so
-# they do not hold this uncertainty.
+# the Brier score shows where it did. The intervals leave out test subjects and take each part's scaling as it is,
+# so they do not hold this uncertainty.
+#
+# Whether Platt scaling is used is therefore chosen for each model, on validation subjects alone: the map of each
+# part is tried on the validation subjects of the other parts, and used if the Brier score falls. The column
+# *chosen on validation* says which. The raw scores stand beside it in the tables that follow.
 #
 # Where a model was trained again with its validation subjects, the model that is tested is not the one whose
 # validation scores were used, only one trained in the same way on fewer subjects. Scaling and thresholds carry
 # over from the one to the other as far as the two score alike.
 #
-# From here on, *calibrated* means Platt scaling.
+# Figures from here on use the scores that were chosen on validation, and name them.
 #
 # ## Thresholds for a stated sensitivity
 #
@@ -91,7 +95,7 @@ show_table(study, "operating_points", "Sensitivity stated, and reached on test s
 # %% [markdown]
 # ## Judging only some cells
 #
-# A cell whose calibrated probability is near one half can be left to a person. *Coverage* is the share of cells
+# A cell whose probability is near one half can be left to a person. *Coverage* is the share of cells
 # that are judged, *risk* the share of these that are called wrong, at one half. A useful score has a curve that
 # falls to the left: the cells that it is sure of are more often right.
 
@@ -107,13 +111,17 @@ show_figure(
 # the stated one. A part in which no distance is enough judges no cell. The area is the mean height of the curve.
 
 # %% tags=["hide-input", "full-width"]
-show_table(study, "selective", "Coverage and risk when only some cells are judged")
+show_table(
+    study,
+    "selective",
+    "Coverage and risk when only some cells are judged, by raw and by Platt-scaled scores",
+)
 
 # %% [markdown]
 # ## From cells to a person
 #
 # No one is diagnosed by a cell. Two simple rules turn all cells of a subject into one number: the mean of their
-# calibrated probabilities, and the share of cells called ALL. From one half on, the subject is called ALL. No
+# probabilities, and the share of cells called ALL. From one half on, the subject is called ALL. No
 # threshold was chosen for subjects, since there are too few to choose one.
 
 # %% tags=["hide-input"]
@@ -127,13 +135,14 @@ show_figure(
 show_table(study, "subject_decisions", "Decisions about subjects, each counted once")
 
 # %% [markdown]
-# With so few people an AUC over subjects moves by whole steps, and a bootstrap interval is too narrow; that an
-# interval ends at one does not mean that no one is called wrong. Below six subjects of a class none is given.
+# Sensitivity and specificity count each subject once; their intervals are exact (Clopper and Pearson). With so few
+# people an AUC over subjects moves by whole steps; its interval is DeLong's on the logit scale, with subjects as the
+# observations. Below five subjects of a class it has no interval.
 #
 # ## Whom it fails
 #
 # The subjects of the first model of whose cells the smallest share is called right, at the threshold of their
-# part. Where the calibrated mean lies on the wrong side of one half, more cells of the same person do not help:
+# part. Where the mean probability lies on the wrong side of one half, more cells of the same person do not help:
 # the error is the person's, not the cells'.
 
 # %% tags=["hide-input"]

@@ -89,7 +89,7 @@ show_figure(
 # The mean change over all shifts and severities makes one number of a model. It depends on which changes are
 # looked at and how far they go, so it compares models and means little by itself. Cells are spread evenly over
 # classes and subjects; where a model has fewer of them, its numbers are not on the same cells as the others'.
-# Intervals draw the same subjects with and without a change, and there is none below six subjects in a class. Far
+# Intervals leave a subject out with and without a change at once, and there is none below five subjects in a class. Far
 # from what it has learned, a model may give so many cells a score of one that their order is lost: cells whose
 # scores cannot be told apart count as equal.
 

@@ -17,8 +17,9 @@
 # - **contradicted**: the paper's own numbers, the official counts of the data set, or code that prints the
 #   paper's numbers rule it out.
 # - **not determined**: what is public cannot settle it.
-# - **not yet run**: it takes an experiment that this edition does not hold. The nearest result stands beside
-#   it, and is no verdict: network, initial weights, resolution, data and protocol have to be the same.
+# - **not yet run**: it takes an experiment that this edition does not hold. The nearest result on real cells
+#   stands beside it, and is no verdict: network, initial weights, resolution, data and protocol have to be the
+#   same. Numbers from synthetic cells never stand beside a claim.
 #
 # What can test a claim is its kind: *arithmetic*, from the paper's other numbers; *data set*, from the
 # official list of files; *code*, from the authors' repository at one commit; *experiment*, from our runs and,
@@ -43,7 +44,21 @@ study.compute("training", "primary", "ablation", "monte_carlo", "monte_carlo_tra
 # ## How many, with which verdict
 
 # %% tags=["hide-input"]
-show_table(study, "claim_counts", "Claims by kind and verdict")
+show_table(
+    study,
+    "claim_counts",
+    "Claims by kind and verdict, and the causes of those that differ or are contradicted",
+)
+
+# %% [markdown]
+# ## The causes
+#
+# Several contradictions may go back to one cause. Each cause has a weight: *result-bearing*, where a figure that
+# the abstract or the conclusions rest on is touched; *method*, where what was done is not what is stated;
+# *clerical*, where nothing else rests on it.
+
+# %% tags=["hide-input"]
+show_table(study, "claim_causes", "What the claims that differ or are contradicted go back to")
 
 # %% [markdown]
 # ## The ledger
@@ -53,4 +68,8 @@ show_table(study, "claim_counts", "Claims by kind and verdict")
 # give when a statement is to be corrected: see [how to correct a statement](../corrections.md).
 
 # %% tags=["hide-input", "full-width"]
-show_table(study, "claims", "Claims of the paper and their verdicts")
+show_table(
+    study,
+    "claims",
+    "Claims of the paper and their verdicts; the last column names the evidence of each",
+)

@@ -49,9 +49,9 @@ label = study.data_label
 # - **Counting.** Every image twice.
 #
 # Pooled out-of-fold predictions of every subject stand for the models on measured features, the two official
-# folds together for the network. Changes are against the honest result on the same subjects, intervals from a
-# bootstrap that draws the same subjects for both. A threshold that was chosen on test is chosen once, not in
-# every draw.
+# folds together for the network. Changes are against the honest result on the same subjects, with jackknife
+# intervals that leave a subject out of both at once. A threshold that was chosen on test is chosen once, with all
+# subjects.
 
 # %% tags=["hide-input"]
 show_figure(

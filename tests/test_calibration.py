@@ -8,6 +8,7 @@ import pytest
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, roc_auc_score
+from statsmodels.stats.proportion import proportion_confint
 
 from lcc_utils.errors import DataError, RequestError
 from lcc_utils.evaluation.calibration import (
@@ -15,6 +16,7 @@ from lcc_utils.evaluation.calibration import (
     STEEPEST,
     Scaling,
     calibrate,
+    choose_scaling,
     fit_platt,
     fit_temperature,
     logits,
@@ -115,16 +117,16 @@ def test_brier_score_by_hand_and_as_scikit_learn_has_it():
 def test_intervals_hold_the_estimate_of_the_plain_functions():
     table = predictions()
     for kind in ("equal count", "equal width"):
-        found = error_interval(table, bins=5, kind=kind, replicates=300)
+        found = error_interval(table, bins=5, kind=kind)
         expected = calibration_error(table["label"], table["score"], 5, kind)
         assert found.estimate == pytest.approx(expected)
         assert 0 <= found.low < found.high <= 1
-    found = brier_interval(table, replicates=300)
+    found = brier_interval(table)
     assert found.estimate == pytest.approx(brier_score(table["label"], table["score"]))
     assert found.low < found.estimate < found.high
 
 
-def test_a_replicate_by_weights_is_one_of_repeated_rows():
+def test_weights_of_subjects_stand_for_repeated_rows():
     table = predictions(cells=5)
     subjects = subjects_of(table)
     times = np.random.default_rng(1).integers(0, 3, subjects.classes.size)
@@ -136,12 +138,12 @@ def test_a_replicate_by_weights_is_one_of_repeated_rows():
 
 def test_a_difference_of_a_column_to_itself_is_nothing():
     table = predictions().assign(same=lambda t: t["score"])
-    found = brier_interval(table, "same", less="score", replicates=100)
+    found = brier_interval(table, "same", less="score")
     assert (found.estimate, found.low, found.high) == (0, 0, 0)
 
 
-def test_below_six_subjects_of_a_class_there_is_no_interval():
-    few = predictions(subjects=5)
+def test_below_five_subjects_of_a_class_there_is_no_interval():
+    few = predictions(subjects=4)
     for found in (error_interval(few), brier_interval(few), area(few, "score")):
         assert np.isfinite(found.estimate)
         assert np.isnan([found.low, found.high]).all()
@@ -278,6 +280,39 @@ def test_a_subject_is_the_mean_of_its_cells():
     assert found["cells"].tolist() == [3, 1, 2]
 
 
+def validation(subjects, seed, shift, scale):
+    """Validation cells of one part whose logits lie `shift` too high and are `scale` too wide."""
+    rng = np.random.default_rng(seed)
+    label = np.repeat([1, 0], 200)
+    fair = np.clip(rng.normal(1.5 * (2 * label - 1), 1.2), -6, 6)
+    names = [f"{seed}{'AH'[1 - own]}{n % subjects}" for n, own in enumerate(label)]
+    score = 1 / (1 + np.exp(-(scale * fair + shift)))
+    return pd.DataFrame({"subject": names, "label": label, "score": score})
+
+
+def test_platt_is_chosen_where_it_mends_the_scores_of_other_subjects():
+    off = [validation(3, seed, 3.0, 1.0) for seed in range(3)]
+    maps = [fit_platt(own["label"], own["score"]) for own in off]
+    assert choose_scaling(off, maps) == "platt"
+    # By hand: each map on the cells of the other parts.
+    raw = scaled = 0.0
+    for n, line in enumerate(maps):
+        for m, other in enumerate(off):
+            if n != m:
+                raw += brier_score(other["label"], other["score"])
+                scaled += brier_score(other["label"], line.apply(other["score"]))
+    assert scaled < raw
+
+
+def test_platt_is_not_chosen_where_parts_err_in_opposite_directions():
+    parts = [validation(3, seed, shift, 1.0) for seed, shift in enumerate((2.0, -2.0))]
+    maps = [fit_platt(own["label"], own["score"]) for own in parts]
+    assert choose_scaling(parts, maps) == "score"
+    # Subjects that a map was fitted on do not judge it, and one part has no others.
+    assert choose_scaling([parts[0]] * 2, maps[:1] * 2) == "score"
+    assert choose_scaling(parts[:1], maps[:1]) == "score"
+
+
 # What is refused
 
 
@@ -345,17 +380,28 @@ def test_a_stated_sensitivity_and_risk_stand_beside_those_reached(tables):
     assert points["specificity"].is_monotonic_decreasing
     assert (points["sensitivity_parts_low"] <= points["sensitivity"]).all()
     selective = tables["selective"]
-    assert selective["coverage"].is_monotonic_increasing
-    assert selective["risk_whole"].nunique() == selective["area"].nunique() == 1
-    assert (selective["risk"] <= selective["risk_whole"]).all()
+    assert selective["scaling"].tolist() == ["as scored"] * 2 + ["Platt"] * 2
+    for _, own in selective.groupby("scaling"):
+        assert own["coverage"].is_monotonic_increasing
+        assert own["risk_whole"].nunique() == own["area"].nunique() == 1
+    scaled = selective[selective["scaling"] == "Platt"]
+    assert (scaled["risk"] <= scaled["risk_whole"]).all()
 
 
 def test_subjects_count_once_and_the_worst_are_named(tables):
     decided = tables["subject_decisions"]
     assert (
         decided[["all_subjects", "hem_subjects", "cells"]].to_numpy().tolist()
-        == [[24, 24, 576]] * 2
+        == [[24, 24, 576]] * 4
     )
+    assert decided["scaling"].tolist() == ["as scored"] * 2 + ["Platt"] * 2
+    for _, row in decided.iterrows():
+        for name, share in (("all", "sensitivity"), ("hem", "specificity")):
+            right = 24 - row[f"{name}_wrong"]
+            exact = proportion_confint(right, 24, method="beta")
+            ends = [row[f"{share}_low"], row[f"{share}_high"]]
+            assert row[share] == pytest.approx(right / 24, abs=1e-6)
+            assert ends == pytest.approx(exact, abs=1e-6)
     for _, row in decided.iterrows():
         assert len(row["wrong"].split(", ")) == row["all_wrong"] + row["hem_wrong"]
     worst = tables["worst_subjects"]
@@ -372,6 +418,7 @@ def test_figures_say_in_words_what_they_draw_and_when_there_is_nothing(name, res
         before, _, after = tables["calibration"]["ece"]
         assert f"model from {before:.3f} to {after:.3f}" in drawn.alt
     if name == "subject_scores":
-        right = 24 - tables["subject_decisions"]["hem_wrong"].iloc[0]
+        decided = tables["subject_decisions"]
+        right = 24 - decided.loc[decided["chosen"] == "yes", "hem_wrong"].iloc[0]
         assert f"{right} of 24 HEM subjects right" in drawn.alt
     assert "Not in this run" in draw(Results(), data_label="made-up cells").alt

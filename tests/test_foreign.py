@@ -25,6 +25,7 @@ from lcc_utils.data.reading import FaultyImage
 from lcc_utils.data.synthetic import generate
 from lcc_utils.errors import DataError, RequestError
 from lcc_utils.evaluation.detection import Familiar
+from lcc_utils.evaluation.intervals import of_values
 from lcc_utils.evaluation.novelty import fit_neighbours, unsureness
 from lcc_utils.evaluation.result import Results
 from lcc_utils.pipeline.config import load_config
@@ -107,21 +108,42 @@ def test_auroc_and_the_rate_at_95_percent_by_hand():
 def test_what_is_apart_is_told_apart_and_what_is_alike_is_chance():
     known = Familiar(twenty(), "value")
     far = known.against(twenty().assign(value=lambda t: t["value"] + 100))
-    assert (far.auroc.estimate, far.auroc.low, far.auroc.high) == (1, 1, 1)
-    assert far.false_positives.high == 0
+    assert (far.auroc.estimate, far.auroc.high) == (1, 1)
+    # The exact interval of ten of ten subjects, the smaller class.
+    assert far.auroc.low == pytest.approx(0.025 ** (1 / 10))
+    assert far.false_positives.high == pytest.approx(1 - 0.025 ** (1 / 10))
     same = known.against(twenty())
     assert same.auroc.estimate == 0.5
     assert same.auroc.low < 0.5 < same.auroc.high
     assert same.false_positives.estimate == 0.95
 
 
-def test_subjects_and_units_are_drawn_and_few_have_no_interval():
+def test_subjects_and_units_are_left_out_in_turn_as_rows_of_the_tables():
+    known, foreign = twenty(12), twenty().assign(value=lambda t: t["value"] + 3)
+    foreign["unit"] = foreign["unit"] // 2
+    found = Familiar(known, "value").against(foreign)
+    values, classes = [], []
+    for table, column, kind in ((known, "subject", None), (foreign, "unit", 2)):
+        for name in sorted(table[column].unique()):
+            rest = table[table[column] != name]
+            pair = (rest, foreign) if table is known else (known, rest)
+            values.append(Familiar(pair[0], "value").against(pair[1]))
+            own = table.loc[table[column] == name, "label"].iloc[0]
+            classes.append(own if kind is None else kind)
+    for measure in ("auroc", "false_positives"):
+        left = [getattr(found, measure).estimate, *(getattr(v, measure).estimate for v in values)]
+        expected = of_values(left, np.array(classes))
+        own = getattr(found, measure)
+        assert (own.low, own.high) == pytest.approx((expected.low, expected.high))
+
+
+def test_few_subjects_or_units_have_no_interval():
     foreign = twenty().assign(value=lambda t: t["value"] + 3)
     many = Familiar(twenty(), "value").against(foreign)
     # The same values of four subjects instead of twenty, or of five images.
     for known, other in (
         (Familiar(twenty(4), "value"), foreign),
-        (Familiar(twenty(), "value"), foreign.assign(unit=foreign["unit"] % 5)),
+        (Familiar(twenty(), "value"), foreign.assign(unit=foreign["unit"] % 4)),
     ):
         few = known.against(other)
         assert few.auroc.estimate == pytest.approx(many.auroc.estimate)

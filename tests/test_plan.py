@@ -15,9 +15,9 @@ from lcc_utils.evaluation.metrics import choose_threshold
 from lcc_utils.pipeline import experiments, learners
 from lcc_utils.pipeline.config import RunConfig
 from lcc_utils.pipeline.experiments import run_experiment
+from lcc_utils.pipeline.packs import experiment_folders, write_pack
 from lcc_utils.pipeline.plan import make_plan
 from lcc_utils.pipeline.reuse import reuse
-from lcc_utils.pipeline.packs import experiment_folders, write_pack
 from lcc_utils.pipeline.store import read_experiment
 
 

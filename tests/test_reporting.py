@@ -230,7 +230,7 @@ def test_a_card_of_which_parts_are_missing_says_how_many(published):
     card = model_card(cells, Results({**results, "primary": kept}, {"primary": missing}), run)
     assert "Of its 5 parts 4 have run." in section(card, "Limitations")
     assert "predictions of 4 parts" in section(card, "The subjects it fails worst")
-    assert re.search(rf"^\| {first} \| – \|", section(card, "Results"), re.M)
+    assert re.search(rf"^\| {first} \| not complete \| – \|", section(card, "Results"), re.M)
 
 
 def test_a_card_without_the_primary_study_takes_the_official_folds(published):

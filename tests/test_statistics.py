@@ -11,30 +11,31 @@ import pytest
 import statsmodels.formula.api as smf
 from scipy import stats
 from sklearn.metrics import roc_auc_score
+from statsmodels.stats.anova import AnovaRM
 
 from lcc_utils.errors import DataError
 from lcc_utils.evaluation.factorial import factorial_effects
+from lcc_utils.evaluation.intervals import LEVEL
 from lcc_utils.evaluation.metrics import evaluate
 from lcc_utils.evaluation.ranks import ranks
-from lcc_utils.evaluation.resampling import resample
+from lcc_utils.evaluation.resampling import (
+    paired_permutation,
+    percentile_range,
+    pooled,
+    resample,
+)
 from lcc_utils.evaluation.result import Result
 from lcc_utils.evaluation.statistics import (
-    LEAST_SUBJECTS,
-    LEVEL,
-    cell_intervals,
     corrected_interval,
     corrected_t,
     delong,
     false_positive_rates,
     holm,
     naive_t,
-    paired_permutation,
-    percentile_range,
-    pooled,
     running,
-    subject_intervals,
 )
-from lcc_utils.evaluation.weighted import METRICS, Cells, measure
+from lcc_utils.evaluation.subject_intervals import subject_intervals
+from lcc_utils.evaluation.weighted import Cells, measure
 
 
 def simulated(rng, subjects=(8, 7), signal=0.15, most=9):
@@ -61,7 +62,7 @@ def test_a_weighted_auc_is_that_of_scikit_learn_for_few_units_and_for_many(units
     assert found == pytest.approx(expected, abs=1e-12)
 
 
-# Bootstrap.
+# Draws.
 
 
 def test_draws_are_of_whole_classes_with_the_spread_of_a_multinomial():
@@ -71,117 +72,6 @@ def test_draws_are_of_whole_classes_with_the_spread_of_a_multinomial():
     assert (times[:, classes == 0].sum(axis=1) == 2).all()
     assert times.mean(axis=0) == pytest.approx(np.ones(6), abs=0.03)
     assert times.var(axis=0) == pytest.approx(np.where(classes == 1, 3 / 4, 1 / 2), abs=0.03)
-
-
-def test_the_bootstrap_is_that_of_tables_resampled_one_by_one():
-    threshold = 0.55
-    cells = simulated(np.random.default_rng(1))
-    names = sorted(cells["subject"].unique())
-    label = cells.groupby("subject")["label"].first()[names].to_numpy()
-    replicates = []
-    for times in resample(label, 130, np.random.default_rng(5)):
-        drawn = [
-            cells[cells["subject"] == name]
-            for name, count in zip(names, times, strict=True)
-            for _ in range(count)
-        ]
-        table = pd.concat(drawn)
-        replicates.append(evaluate(table["label"], table["score"], threshold))
-    found = subject_intervals(cells, threshold, replicates=130, seed=5)
-    assert set(found) == set(METRICS)
-    for name, interval in found.items():
-        values = [replicate[name] for replicate in replicates]
-        low, high = np.percentile(values, [2.5, 97.5])
-        assert low < high
-        assert (interval.low, interval.high) == pytest.approx((low, high), abs=1e-12)
-        estimate = evaluate(cells["label"], cells["score"], threshold)[name]
-        assert interval.estimate == pytest.approx(estimate, abs=1e-12)
-        assert interval.level == 0.95
-
-
-def test_a_binomial_share_of_subjects_gets_the_binomial_percentiles():
-    # Ten ALL subjects of four cells; in five all cells are called ALL, in five none is.
-    right = [f"a{n}" for n in range(5)]
-    cells = pd.DataFrame({"subject": [f"a{n}" for n in range(10)] + [f"h{n}" for n in range(10)]})
-    cells["label"] = [1] * 10 + [0] * 10
-    cells["score"] = np.where(cells["subject"].isin(right), 0.9, 0.1)
-    cells = cells.loc[cells.index.repeat(4)]
-    found = subject_intervals(cells, 0.5, ("sensitivity", "specificity"), 4000, 0)
-    ends = stats.binom.ppf([0.025, 0.975], 10, 0.5) / 10
-    assert (found["sensitivity"].low, found["sensitivity"].high) == pytest.approx(ends)
-    assert found["specificity"].low == found["specificity"].high == 1
-    # Taken for forty independent cells, the same share seems known twice as well.
-    naive = cell_intervals(cells, 0.5, ("sensitivity",), 4000, 0)["sensitivity"]
-    width = 2 * stats.norm.ppf(0.975) * math.sqrt(0.25 / 40)
-    assert naive.high - naive.low == pytest.approx(width, abs=0.026)
-
-
-def test_cells_for_independent_give_a_narrower_interval():
-    cells = simulated(np.random.default_rng(3), (20, 15), most=60)
-    subjects = subject_intervals(cells, metrics=("auc",), replicates=500)["auc"]
-    naive = cell_intervals(cells, metrics=("auc",), replicates=500)["auc"]
-    assert subjects.estimate == naive.estimate
-    assert naive.high - naive.low < 0.7 * (subjects.high - subjects.low)
-
-
-def test_the_interval_depends_on_the_seed_and_not_on_the_order_of_rows():
-    cells = simulated(np.random.default_rng(4))
-    first = subject_intervals(cells, 0.5, replicates=100, seed=1)
-    assert subject_intervals(cells.sample(frac=1, random_state=2), 0.5, METRICS, 100, 1) == first
-    assert subject_intervals(cells, 0.5, METRICS, 100, 2) != first
-
-
-def test_each_cell_may_have_its_own_threshold_or_call():
-    cells = simulated(np.random.default_rng(6))
-    cells["cut"] = np.where(np.arange(len(cells)) % 2, 0.3, 0.7)
-    cells["called"] = (cells["score"] >= cells["cut"]).astype(int)
-    by_column = subject_intervals(cells, "cut", replicates=50)
-    assert by_column == subject_intervals(cells, replicates=50)
-    share = (cells["called"] == cells["label"]).mean()
-    assert by_column["accuracy"].estimate == pytest.approx(share)
-    assert by_column["accuracy"] != subject_intervals(cells, 0.5, replicates=50)["accuracy"]
-
-
-@pytest.mark.parametrize("few", [LEAST_SUBJECTS - 1, LEAST_SUBJECTS])
-def test_below_six_subjects_of_a_class_there_is_an_estimate_but_no_interval(few):
-    found = subject_intervals(simulated(np.random.default_rng(0), (9, few)), 0.5, replicates=50)
-    assert all(0 < interval.estimate <= 1 for interval in found.values())
-    assert all(math.isnan(interval.low) == (few < 6) for interval in found.values())
-    assert all(math.isnan(interval.high) == (few < 6) for interval in found.values())
-
-
-def test_one_class_has_a_sensitivity_and_no_auc():
-    cells = simulated(np.random.default_rng(0), (9, 0))
-    found = subject_intervals(cells, 0.5, replicates=20)
-    assert math.isnan(found["auc"].estimate)
-    assert math.isnan(found["specificity"].estimate)
-    assert found["sensitivity"].estimate == pytest.approx((cells["score"] >= 0.5).mean())
-
-
-def test_a_precision_that_is_nowhere_defined_stays_nan():
-    found = subject_intervals(simulated(np.random.default_rng(0)), 1.0, replicates=20)
-    assert math.isnan(found["precision"].estimate)
-    assert math.isnan(found["precision"].low)
-    assert found["sensitivity"].high == 0
-
-
-@pytest.mark.parametrize(
-    "change,options,named",
-    [
-        ({"label": 2}, {"thresholds": 0.5}, "labels"),
-        ({"score": 1.5}, {"thresholds": 0.5}, "scores"),
-        ({"subject": "A0"}, {"thresholds": 0.5}, "both classes"),
-        ({"subject": None}, {"thresholds": 0.5}, "no subject"),
-        ({"called": 0.5}, {}, "called"),
-        ({}, {}, "called"),
-        ({}, {"thresholds": "cut"}, "cut"),
-        ({}, {"thresholds": math.nan}, "threshold"),
-        ({}, {"metrics": ("AUC",)}, "AUC"),
-    ],
-)
-def test_faulty_predictions_are_named(change, options, named):
-    with pytest.raises(DataError, match=named):
-        subject_intervals(simulated(np.random.default_rng(0)).assign(**change), **options)
 
 
 # Pooling.
@@ -268,11 +158,6 @@ def test_many_iterations_do_not_make_the_corrected_interval_vanish():
     assert corrected_t(values, 27, 9).high == pytest.approx(1.96 * 0.1 * math.sqrt(1 / 3), rel=1e-3)
 
 
-def test_the_corrected_interval_of_a_mean_is_the_test_s():
-    found, test = corrected_interval([0.8, 0.9, 0.7], 26, 9), corrected_t([0.8, 0.9, 0.7], 26, 9)
-    assert (found.estimate, found.low, found.high) == (test.mean, test.low, test.high)
-
-
 def test_differences_all_alike_give_p_of_zero_or_one():
     # 0.1 cannot be written exactly; three of them still have no deviation.
     alike, none = corrected_t([0.1] * 3, 26, 9), naive_t([0.0] * 3)
@@ -298,8 +183,9 @@ def test_running_means_and_their_intervals():
     assert table["n"].tolist() == [1, 2, 3]
     assert table["mean"].tolist() == pytest.approx([0.6, 0.7, 0.8])
     assert table.loc[0, ["low", "high"]].isna().all()
-    last = corrected_t([0.6, 0.8, 1.0], 26, 9)
+    last = corrected_interval([0.6, 0.8, 1.0], 26, 9)
     assert table.loc[2, ["low", "high"]].tolist() == [last.low, last.high]
+    assert last.high < 1 < corrected_t([0.6, 0.8, 1.0], 26, 9).high
     assert running([0.6, 0.8])[["low", "high"]].isna().all(axis=None)
 
 
@@ -459,9 +345,13 @@ def test_percentiles_of_a_hundred_and_one_numbers():
 # Factorial.
 
 
-def factorial(rng, blocks=5, factors=("attention", "augmentation", "focal loss")):
+def factorial(rng, blocks=5, factors=("attention", "augmentation", "focal loss"), splits=2):
     rows = [
-        {"split": f"fold {block % 2}", "seed": block // 2, **dict(zip(factors, there, strict=True))}
+        {
+            "split": f"fold {block % splits}",
+            "seed": block // splits,
+            **dict(zip(factors, there, strict=True)),
+        }
         for block in range(blocks)
         for there in product([False, True], repeat=len(factors))
     ]
@@ -471,47 +361,57 @@ def factorial(rng, blocks=5, factors=("attention", "augmentation", "focal loss")
 
 def test_the_factorial_of_a_worked_example():
     runs = pd.DataFrame({"A": [0, 1, 0, 1], "B": [0, 0, 1, 1], "auc": [0.80, 0.84, 0.82, 0.90]})
-    frame = pd.concat([runs.assign(seed=0), runs.assign(seed=1)])
-    found = factorial_effects(frame, "auc", ["A", "B"], ["seed"]).set_index("effect")
+    frame = pd.concat([runs.assign(seed=0), runs.assign(seed=1)]).assign(split="only")
+    found = factorial_effects(frame, "auc", ["A", "B"], "split", "seed").set_index("effect")
     assert found["estimate"].to_dict() == pytest.approx({"A": 0.06, "B": 0.04, "A × B": 0.02})
 
 
 def test_factorial_estimates_are_those_of_least_squares_with_blocks():
-    frame = factorial(np.random.default_rng(0))
+    frame = factorial(np.random.default_rng(0), blocks=4)
     names = {"attention": "a", "augmentation": "b", "focal loss": "c"}
     coded = frame.assign(**{short: 2 * frame[name] - 1 for name, short in names.items()})
     coded["block"] = coded["split"] + coded["seed"].astype(str)
     fitted = smf.ols("auc ~ a * b * c + C(block)", coded).fit().params
-    found = factorial_effects(frame, "auc", list(names), ["split", "seed"]).set_index("effect")
+    found = factorial_effects(frame, "auc", list(names), "split", "seed").set_index("effect")
     assert len(found) == 7
     for effect, estimate in found["estimate"].items():
         term = ":".join(names[name] for name in effect.split(" × "))
         assert estimate == pytest.approx(2 * fitted[term])
 
 
-def test_factorial_intervals_are_those_of_contrasts_by_block():
-    frame = factorial(np.random.default_rng(3))
-    found = factorial_effects(
-        frame, "auc", ["attention", "augmentation", "focal loss"], ["split", "seed"]
-    ).set_index("effect")
-    contrasts = [
-        g.loc[g["attention"], "auc"].mean() - g.loc[~g["attention"], "auc"].mean()
-        for _, g in frame.groupby(["split", "seed"])
-    ]
-    reference = stats.ttest_1samp(contrasts, 0)
-    own = found.loc["attention"]
-    assert own["estimate"] == pytest.approx(np.mean(contrasts))
+def test_factorial_tests_are_those_of_repeated_measures_with_splits_as_subjects():
+    """Seeds are averaged within splits: F of the within-subject analysis is the square of t."""
+    factors = ("attention", "augmentation", "loss")
+    frame = factorial(np.random.default_rng(3), blocks=12, factors=factors, splits=4)
+    found = factorial_effects(frame, "auc", factors, "split", "seed").set_index("effect")
+    reference = AnovaRM(frame, "auc", "split", within=factors, aggregate_func="mean").fit()
+    table = reference.anova_table
+    assert len(found) == len(table) == 7
+    for effect, own in found.iterrows():
+        assert own["p"] == pytest.approx(table.loc[effect.replace(" × ", ":"), "Pr > F"])
+    assert found["p_holm"].to_numpy() == pytest.approx(holm(found["p"]))
+    assert (found["splits"].iloc[0], found["blocks"].iloc[0]) == (4, 12)
+
+
+def test_the_factorial_interval_is_over_means_of_splits_and_seeds_have_a_spread_of_their_own():
+    frame = factorial(np.random.default_rng(3), blocks=7, splits=3)
+    contrasts = pd.Series(
+        {
+            place: g.loc[g["A"], "auc"].mean() - g.loc[~g["A"], "auc"].mean()
+            for place, g in frame.rename(columns={"attention": "A"}).groupby(["split", "seed"])
+        }
+    )
+    means = contrasts.groupby(level=0).mean()
+    own = factorial_effects(
+        frame, "auc", ["attention", "augmentation", "focal loss"], "split", "seed"
+    ).iloc[0]
+    reference = stats.ttest_1samp(means, 0)
+    assert own["estimate"] == pytest.approx(means.mean())
     assert own["p"] == pytest.approx(reference.pvalue)
     assert (own["low"], own["high"]) == pytest.approx(tuple(reference.confidence_interval(0.95)))
-    assert found["p_holm"].to_numpy() == pytest.approx(holm(found["p"]))
-    assert found["p_holm"].min() == pytest.approx(min(1, 7 * found["p"].min()))
-    contrasts = []
-    for _, g in frame.groupby(["split", "seed"]):
-        mean = g.groupby(["attention", "focal loss"])["auc"].mean()
-        with_loss = mean[True, True] - mean[False, True]
-        contrasts.append((with_loss - (mean[True, False] - mean[False, False])) / 2)
-    own = found.loc["attention × focal loss"]
-    assert own["p"] == pytest.approx(stats.ttest_1samp(contrasts, 0).pvalue)
+    within = contrasts.to_frame("c").assign(split=contrasts.index.get_level_values(0))
+    residual = smf.ols("c ~ C(split)", within).fit().mse_resid
+    assert own["seed_sd"] == pytest.approx(math.sqrt(residual))
 
 
 def test_incomplete_blocks_are_left_out_and_counted():
@@ -519,17 +419,17 @@ def test_incomplete_blocks_are_left_out_and_counted():
     frame = frame.sort_values(["split", "seed", "A", "B"]).reset_index(drop=True)
     short = frame.drop(index=0)
     short.loc[5, "auc"] = math.nan
-    found = factorial_effects(short, "auc", ["A", "B"], ["split", "seed"])
+    found = factorial_effects(short, "auc", ["A", "B"], "split", "seed")
     assert found["blocks"].tolist() == [2] * 3
     assert found["incomplete"].tolist() == [2] * 3
-    whole = factorial_effects(frame.iloc[8:], "auc", ["A", "B"], ["split", "seed"])
+    whole = factorial_effects(frame.iloc[8:], "auc", ["A", "B"], "split", "seed")
     assert found["estimate"].tolist() == whole["estimate"].tolist()
 
 
 @pytest.mark.parametrize("runs,blocks", [(4, 1), (3, 0), (0, 0)])
-def test_without_two_complete_blocks_there_is_no_interval(runs, blocks):
+def test_without_two_splits_there_is_no_interval(runs, blocks):
     frame = factorial(np.random.default_rng(0), blocks=1, factors=("A", "B")).iloc[:runs]
-    found = factorial_effects(frame, "auc", ["A", "B"], ["split", "seed"])
+    found = factorial_effects(frame, "auc", ["A", "B"], "split", "seed")
     assert found["effect"].tolist() == ["A", "B", "A × B"]
     assert found["blocks"].tolist() == [blocks] * 3
     assert found[["low", "high", "p", "p_holm"]].isna().all(axis=None)
@@ -539,13 +439,13 @@ def test_without_two_complete_blocks_there_is_no_interval(runs, blocks):
 def test_a_faulty_factorial_is_named():
     frame = factorial(np.random.default_rng(0), blocks=2, factors=("A", "B"))
     with pytest.raises(DataError, match="no column C"):
-        factorial_effects(frame, "auc", ["A", "C"], ["seed"])
+        factorial_effects(frame, "auc", ["A", "C"], "split", "seed")
     with pytest.raises(DataError, match="factor A"):
-        factorial_effects(frame.assign(A="yes"), "auc", ["A", "B"], ["split"])
+        factorial_effects(frame.assign(A="yes"), "auc", ["A", "B"], "split", "seed")
     with pytest.raises(DataError, match="twice in their block"):
-        factorial_effects(pd.concat([frame, frame]), "auc", ["A", "B"], ["split"])
+        factorial_effects(pd.concat([frame, frame]), "auc", ["A", "B"], "split", "seed")
     with pytest.raises(DataError, match="at least one factor"):
-        factorial_effects(frame, "auc", [], ["split"])
+        factorial_effects(frame, "auc", [], "split", "seed")
 
 
 @pytest.mark.parametrize("ties, theirs", [("average",) * 2, ("min",) * 2, ("first", "ordinal")])

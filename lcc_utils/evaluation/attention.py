@@ -12,14 +12,8 @@ import skimage
 from numpy.typing import ArrayLike, NDArray
 
 from lcc_utils.errors import DataError
+from lcc_utils.evaluation.intervals import DIFFERENCE, Interval, jackknife
 from lcc_utils.evaluation.ranks import ranks
-from lcc_utils.evaluation.resampling import (
-    LEAST_SUBJECTS,
-    REPLICATES,
-    Interval,
-    percentile_range,
-    resample,
-)
 
 RINGS = 5
 STEPS = 16
@@ -198,28 +192,28 @@ def random_maps(
     return ((0.01 + 0.99 * np.stack(enlarged)) * masks).astype(np.float32)
 
 
-def subject_mean(frame: pd.DataFrame, column: str, seed: int = 0) -> Interval:
-    """Return the mean over subjects of each subject's mean, with a bootstrap over subjects.
+def subject_mean(
+    frame: pd.DataFrame, column: str, bounds: tuple[float, float] = DIFFERENCE
+) -> Interval:
+    """Return the mean over subjects of each subject's mean, with the jackknife over subjects.
 
-    Subjects are drawn within each class, as in ``resampling.subject_intervals``. Cells without a
-    value are left out. With fewer than ``LEAST_SUBJECTS`` subjects of a class that is there, the
-    ends are nan.
+    Cells without a value are left out.
 
     Parameters
     ----------
     frame
         ``subject, label`` and the column, one row a cell.
+    column
+        Its name.
+    bounds
+        The least and the largest possible value, as in ``intervals.of_values``.
     """
     known = frame[frame[column].notna()]
     if known.empty:
         return Interval(np.nan, np.nan, np.nan)
     means = known.groupby(["label", "subject"], sort=True)[column].mean()
     classes, values = means.index.get_level_values(0).to_numpy(np.int64), means.to_numpy(float)
-    ends = (np.nan, np.nan)
-    if np.unique(classes, return_counts=True)[1].min() >= LEAST_SUBJECTS:
-        times = resample(classes, REPLICATES, np.random.default_rng(seed))
-        ends = percentile_range(times @ values / values.size)
-    return Interval(float(values.mean()), *ends)
+    return jackknife(lambda weights: weights @ values / weights.sum(axis=1), classes, bounds)
 
 
 def _compared(images: np.ndarray, maps: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ likelihood, found as roots of its derivative, so that they are the same on every
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -59,12 +59,16 @@ class Calibrated:
         in ``resampling.pooled``. A cell may validate in several parts; it is tested once.
     temperatures, platts
         The maps, one a part.
+    chosen
+        The column that stands for a probability: ``platt`` or ``score``, as
+        :func:`choose_scaling` finds it on the validation subjects.
     """
 
     validation: pd.DataFrame
     test: pd.DataFrame
     temperatures: list[Scaling]
     platts: list[Scaling]
+    chosen: str = "platt"
 
     def by_part(self, choose: Callable[[pd.DataFrame], float]) -> pd.Series:
         """Choose a number on each part's validation cells; return it by part."""
@@ -155,7 +159,31 @@ def calibrate(results: Iterable[Result]) -> Calibrated:
         _scaled(tests, temperatures, platts),
         temperatures,
         platts,
+        choose_scaling(validation, platts),
     )
+
+
+def choose_scaling(validation: Sequence[pd.DataFrame], platts: Sequence[Scaling]) -> str:
+    """Choose on validation subjects whether Platt scaling is used: ``platt`` or ``score``.
+
+    Each part's map is tried on the validation subjects of every other part, without those that
+    it was fitted on. Platt scaling is chosen if the Brier score over all of these is below that
+    of the scores as they are. With one part there is nothing to try it on, and the scores stay.
+
+    Parameters
+    ----------
+    validation
+        ``subject, label, score`` of the validation cells, one table a part.
+    platts
+        The map of each part.
+    """
+    raw, scaled = 0.0, 0.0
+    for own, line in zip(validation, platts, strict=True):
+        for other in validation:
+            unseen = other[~other["subject"].isin(own["subject"].unique())]
+            raw += float(((unseen["score"] - unseen["label"]) ** 2).sum())
+            scaled += float(((line.apply(unseen["score"]) - unseen["label"]) ** 2).sum())
+    return "platt" if scaled < raw else "score"
 
 
 def _held(result: Result) -> Result:

@@ -12,15 +12,13 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from lcc_utils.errors import DataError, RequestError
+from lcc_utils.evaluation.intervals import Interval, jackknife
 from lcc_utils.evaluation.metrics import evaluate, natural
-from lcc_utils.evaluation.resampling import REPLICATES, Interval
-from lcc_utils.evaluation.subject_sums import bootstrap, ratio, subjects_of
+from lcc_utils.evaluation.subject_sums import ratio, subjects_of
 
 HALF = 0.5
 # Two risks or shares nearer than this are the same: they differ by the order of summation alone.
 _TIE = 1e-12
-# Replicates computed at a time: 7,108 cells then take some 6 MB an array.
-_AT_ONCE = 100
 
 
 def threshold_for_sensitivity(labels: ArrayLike, scores: ArrayLike, sensitivity: float) -> float:
@@ -127,9 +125,7 @@ def least_confidence(labels: ArrayLike, probabilities: ArrayLike, risk: float) -
     return float(low["confidence"].iloc[-1]) if len(low) else math.inf
 
 
-def area(
-    predictions: pd.DataFrame, column: str, replicates: int = REPLICATES, seed: int = 0
-) -> Interval:
+def area(predictions: pd.DataFrame, column: str) -> Interval:
     r"""Return the area under the curve of coverage and risk with its interval over subjects.
 
     The mean, over all cells in the order of confidence, of the risk among those up to it,
@@ -157,11 +153,7 @@ def area(
     errors = wrong(predictions["label"], predictions[column])[order]
     starts = np.concatenate([[0], ends[:-1] + 1])
 
-    def measure(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        parts = np.split(weights, range(_AT_ONCE, len(weights), _AT_ONCE))
-        return np.concatenate([_area(part[:, unit], errors, starts) for part in parts])
-
-    return bootstrap(measure, subjects.classes, replicates, seed)
+    return jackknife(lambda weights: _area(weights[:, unit], errors, starts), subjects.classes)
 
 
 def subject_decisions(predictions: pd.DataFrame, column: str) -> pd.DataFrame:

@@ -6,20 +6,15 @@ Every number is so that a larger one speaks for a cell from elsewhere (see ``eva
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from lcc_utils.errors import DataError
-from lcc_utils.evaluation.resampling import (
-    LEAST_SUBJECTS,
-    REPLICATES,
-    Interval,
-    percentile_range,
-    resample,
-)
+from lcc_utils.evaluation.intervals import Interval, leave_one_out, of_values
+from lcc_utils.evaluation.metrics import CLASSES
 
 __all__ = ["ACCEPTED", "Detection", "Familiar"]
 
@@ -27,6 +22,9 @@ __all__ = ["ACCEPTED", "Detection", "Familiar"]
 ACCEPTED = 0.95
 # A share this near is reached: it differs by the order of summation alone.
 _TIE = 1e-12
+# Foreign units are one more class to the jackknife.
+_FOREIGN = 2
+_NAMES = CLASSES | {_FOREIGN: "foreign"}
 
 
 @dataclass(frozen=True)
@@ -51,11 +49,10 @@ class Detection:
 class Familiar:
     """Cells that a network is made for, against which cells from elsewhere are measured.
 
-    Intervals are percentile bootstraps: a replicate draws familiar subjects within each class,
-    and foreign units, each with all its cells; also its limit is that of the cells drawn. With
-    fewer than ``LEAST_SUBJECTS`` subjects of a class, or as few units, the ends are nan. Source
-    of both measures: Hendrycks and Gimpel (2017), arXiv 1610.02136, section 2, and Liang et al.
-    (2018), arXiv 1706.02690, section 4.
+    Intervals leave out familiar subjects and foreign units, each with all its cells, in turn; see
+    ``intervals.of_values``, where foreign units are a class of their own. Without a subject, the
+    limit is that of the cells left. Source of both measures: Hendrycks and Gimpel (2017), arXiv
+    1610.02136, section 2, and Liang et al. (2018), arXiv 1706.02690, section 4.
 
     Parameters
     ----------
@@ -63,8 +60,6 @@ class Familiar:
         ``subject, label`` and the column, one row a cell.
     column
         Larger speaks for a foreign cell.
-    seed
-        Of the replicates.
 
     Raises
     ------
@@ -72,17 +67,14 @@ class Familiar:
         If there are no cells, or a value is missing.
     """
 
-    def __init__(self, cells: pd.DataFrame, column: str, seed: int = 0) -> None:
-        self._column, self._seed = column, seed
+    def __init__(self, cells: pd.DataFrame, column: str) -> None:
+        self._column = column
         values = _values(cells, column)
         order = np.argsort(values, kind="stable")
         groups = cells.groupby(["label", "subject"], sort=True)
-        classes = groups.size().index.get_level_values(0).to_numpy(np.int64)
+        self._classes = groups.size().index.get_level_values(0).to_numpy(np.int64)
         self._sorted, self._subjects = values[order], groups.ngroup().to_numpy()[order]
         self._sizes = np.bincount(self._subjects)
-        self._enough = np.unique(classes, return_counts=True)[1].min() >= LEAST_SUBJECTS
-        self._drawn = resample(classes, REPLICATES, np.random.default_rng(seed))
-        self._once = np.ones((1, classes.size), np.int64)
 
     def against(self, foreign: pd.DataFrame) -> Detection:
         """Measure foreign cells: ``unit`` (of whom, or of which image, a cell is) and the column.
@@ -94,20 +86,10 @@ class Familiar:
         """
         values = _values(foreign, self._column)
         units = foreign.groupby("unit", sort=True).ngroup().to_numpy()
-        number = int(units.max()) + 1
-        right = self._right_pairs(values, units)
-        once = np.ones((1, number), np.int64)
-        # Another stream than that of the subjects, so that the two sides are independent.
-        rng = np.random.default_rng([self._seed, 1])
-        drawn = resample(np.zeros(number, np.int64), REPLICATES, rng)
-        found = []
-        for measure in (partial(self._auroc, right), partial(self._accepted, values)):
-            ends = (np.nan, np.nan)
-            if self._enough and number >= LEAST_SUBJECTS:
-                ends = percentile_range(measure(units, self._drawn, drawn))
-            estimate = float(measure(units, self._once, once)[0])
-            found.append(Interval(estimate, *ends))
-        return Detection(*found)
+        sizes = np.bincount(units)
+        classes = np.concatenate([self._classes, np.full(sizes.size, _FOREIGN)])
+        found = (self._auroc(values, units, sizes), self._accepted(values, units, sizes))
+        return Detection(*(of_values(own, classes, names=_NAMES) for own in found))
 
     def _right_pairs(self, values: NDArray, units: NDArray) -> NDArray[np.float64]:
         """Count pairs in order: one row a familiar subject, one column a foreign unit."""
@@ -118,29 +100,36 @@ class Familiar:
             rows.append(np.bincount(units, below / 2))
         return np.array(rows)
 
-    def _auroc(
-        self, right: NDArray, units: NDArray, subjects: NDArray, drawn: NDArray
-    ) -> NDArray[np.float64]:
-        whole = (subjects @ self._sizes) * (drawn @ np.bincount(units))
-        return ((subjects @ right) * drawn).sum(axis=1) / whole
+    def _auroc(self, values: NDArray, units: NDArray, sizes: NDArray) -> NDArray[np.float64]:
+        """Return the AUROC with all, without each familiar subject, without each foreign unit."""
+        right = self._right_pairs(values, units)
+        whole, cells, others = right.sum(), self._sizes.sum(), sizes.sum()
+        return np.concatenate(
+            [
+                [whole / (cells * others)],
+                _divided(whole - right.sum(axis=1), (cells - self._sizes) * others),
+                _divided(whole - right.sum(axis=0), cells * (others - sizes)),
+            ]
+        )
 
-    def _accepted(
-        self, values: NDArray, units: NDArray, subjects: NDArray, drawn: NDArray
-    ) -> NDArray[np.float64]:
-        all_limits = self._limits if subjects is self._drawn else self._limit(subjects)
-        limits, place = np.unique(all_limits, return_inverse=True)
-        taken = np.stack([np.bincount(units, values <= limit) for limit in limits])
-        return (drawn * taken[place]).sum(axis=1) / (drawn @ np.bincount(units))
+    def _accepted(self, values: NDArray, units: NDArray, sizes: NDArray) -> NDArray[np.float64]:
+        """Return the share accepted with all, without each subject, without each foreign unit."""
+        ordered, others = np.sort(values), sizes.sum()
+        by_limit = np.searchsorted(ordered, self._limits, "right") / others
+        taken = np.bincount(units, values <= self._limits[0])
+        return np.concatenate([by_limit, _divided(taken.sum() - taken, others - sizes)])
 
     @cached_property
     def _limits(self) -> NDArray[np.float64]:
-        """The limit of each replicate."""
-        return self._limit(self._drawn)
-
-    def _limit(self, subjects: NDArray) -> NDArray[np.float64]:
-        reached = np.cumsum(subjects[:, self._subjects], axis=1)
+        """The limit with all familiar subjects, then without each."""
+        weights = leave_one_out(self._classes)
+        reached = np.cumsum(weights[:, self._subjects], axis=1)
         enough = reached >= (ACCEPTED - _TIE) * reached[:, -1:]
         return self._sorted[np.argmax(enough, axis=1)]
+
+
+def _divided(part: NDArray, whole: NDArray) -> NDArray[np.float64]:
+    return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=whole > 0)
 
 
 def _values(cells: pd.DataFrame, column: str) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Intervals of a difference between two ways to the same result, the same subjects drawn for both.
+"""Intervals of a difference between two ways to the same result, on the same subjects.
 
 What the two have in common, above all who happens to be tested, falls out of the difference.
 """
@@ -12,13 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lcc_utils.errors import DataError
-from lcc_utils.evaluation.resampling import (
-    LEAST_SUBJECTS,
-    REPLICATES,
-    Interval,
-    percentile_range,
-    resample,
-)
+from lcc_utils.evaluation.intervals import DIFFERENCE, Interval, leave_one_out, of_values
 from lcc_utils.evaluation.weighted import Cells, measure, weighted_cells
 
 
@@ -26,10 +20,10 @@ def paired_intervals(
     first: Sequence[pd.DataFrame],
     second: Sequence[pd.DataFrame],
     metrics: Sequence[str] = ("auc", "f1_weighted"),
-    replicates: int = REPLICATES,
-    seed: int = 0,
 ) -> dict[str, Interval]:
-    """Percentile bootstrap over subjects of the second less the first.
+    """Give the second less the first, with the paired jackknife interval over subjects.
+
+    A subject is left out of all tables at once.
 
     Parameters
     ----------
@@ -43,8 +37,7 @@ def paired_intervals(
     Returns
     -------
     dict
-        For each metric the difference and its interval, in -1 to 1. With fewer than
-        ``LEAST_SUBJECTS`` subjects of a class the ends are nan.
+        For each metric the difference and its interval, in -1 to 1; see ``intervals.of_values``.
 
     Raises
     ------
@@ -53,14 +46,8 @@ def paired_intervals(
     """
     tables = [weighted_cells(table, None, metrics) for table in (*first, *second)]
     classes = _classes((*first, *second))
-    once = np.ones((1, classes.size), dtype=np.int64)
-    estimates = _difference(tables, len(first), once, metrics)
-    ends = dict.fromkeys(metrics, (np.nan, np.nan))
-    if np.bincount(classes, minlength=2).min() >= LEAST_SUBJECTS:
-        times = resample(classes, replicates, np.random.default_rng(seed))
-        found = _difference(tables, len(first), times, metrics)
-        ends = {name: percentile_range(values[~np.isnan(values)]) for name, values in found.items()}
-    return {name: Interval(float(estimates[name][0]), *ends[name]) for name in metrics}
+    found = _difference(tables, len(first), leave_one_out(classes), metrics)
+    return {name: of_values(found[name], classes, DIFFERENCE) for name in metrics}
 
 
 def mean_metrics(
@@ -79,7 +66,7 @@ def mean_metrics(
 
 
 def _difference(
-    tables: Sequence[Cells], count: int, times: NDArray[np.int64], metrics: Sequence[str]
+    tables: Sequence[Cells], count: int, times: NDArray[np.float64], metrics: Sequence[str]
 ) -> dict[str, NDArray[np.float64]]:
     found = [measure(table, times, metrics) for table in tables]
     return {

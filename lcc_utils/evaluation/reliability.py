@@ -7,10 +7,10 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from lcc_utils.errors import RequestError
+from lcc_utils.evaluation.intervals import DIFFERENCE, SHARE, Interval, jackknife
 from lcc_utils.evaluation.metrics import evaluate
 from lcc_utils.evaluation.ranks import ranks
-from lcc_utils.evaluation.resampling import REPLICATES, Interval
-from lcc_utils.evaluation.subject_sums import bootstrap, ratio, share_interval, subjects_of
+from lcc_utils.evaluation.subject_sums import ratio, share_interval, subjects_of
 
 BINS = 15
 KINDS = ("equal count", "equal width")
@@ -121,14 +121,12 @@ def error_interval(
     column: str = "score",
     bins: int = BINS,
     kind: str = "equal count",
-    replicates: int = REPLICATES,
-    seed: int = 0,
 ) -> Interval:
     """Return the expected calibration error with an interval over subjects.
 
-    The bins are those of all cells and stay the same in every replicate. Drawing subjects adds
-    spread to each bin, which the error counts as distance: the interval leans upwards, and of a
-    score that means what it says it may lie above the estimate.
+    The bins are those of all cells and stay the same without a subject. The error is above 0
+    even for a score that means what it says, and the interval is one of this error, not of the
+    distance that would remain with endless cells.
 
     Parameters
     ----------
@@ -150,11 +148,9 @@ def error_interval(
     # Shape (subjects, bins): what the cells of a subject add to the gap of a bin.
     by_bin = np.stack([subjects.sums(gaps * (places == b)) for b in range(bins)], axis=1)
     cells = subjects.cells
-    return bootstrap(
+    return jackknife(
         lambda weights: ratio(np.abs(weights @ by_bin).sum(axis=1), weights @ cells),
         subjects.classes,
-        replicates,
-        seed,
     )
 
 
@@ -162,19 +158,18 @@ def brier_interval(
     predictions: pd.DataFrame,
     column: str = "score",
     less: str | None = None,
-    replicates: int = REPLICATES,
-    seed: int = 0,
 ) -> Interval:
     """Return the Brier score of a column with an interval over subjects.
 
-    With `less`, another column, it is the difference of the two, the same subjects drawn for
-    both. Other parameters and errors are those of :func:`error_interval`.
+    With `less`, another column, it is the difference of the two, a subject left out of both
+    at once. Other parameters and errors are those of :func:`error_interval`.
     """
     subjects = subjects_of(predictions)
     squares = _squares(predictions, column)
     if less is not None:
         squares = squares - _squares(predictions, less)
-    return share_interval(squares, np.ones(squares.size), subjects, replicates, seed)
+    bounds = SHARE if less is None else DIFFERENCE
+    return share_interval(squares, np.ones(squares.size), subjects, bounds)
 
 
 def _squares(predictions: pd.DataFrame, column: str) -> NDArray[np.float64]:

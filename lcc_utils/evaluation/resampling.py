@@ -1,14 +1,12 @@
-"""Intervals and a test that resample subjects, not cells.
+"""A test that exchanges subjects between models, and draws of subjects with replacement.
 
-Cells of one subject are alike, so subjects are what there is of independent observations.
-``cell_intervals`` ignores this and stands here as the contrast. Everything random comes from a
-NumPy generator of the given seed.
+Everything random comes from a NumPy generator of the given seed. Intervals over subjects are in
+``subject_intervals``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -16,26 +14,16 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from lcc_utils.errors import DataError
+from lcc_utils.evaluation.intervals import LEVEL
 from lcc_utils.evaluation.ranks import ranks
 from lcc_utils.evaluation.result import Result
-from lcc_utils.evaluation.weighted import METRICS, Cells, measure, weighted_cells
+from lcc_utils.evaluation.subject_intervals import classes_of
+from lcc_utils.evaluation.weighted import Cells, measure, weighted_cells
 
-LEVEL = 0.95
-# Below this many subjects (or cells) in a class, a percentile bootstrap is too narrow to be shown.
-LEAST_SUBJECTS = 6
-REPLICATES = 2000
+# Draws of a bootstrap, and of a permutation test: at p = .05 the standard error is .0015.
+REPLICATES = 20_000
 # Two differences nearer than this are a tie: they differ by the order of summation alone.
 _TIE = 1e-12
-
-
-@dataclass(frozen=True)
-class Interval:
-    """An estimate with its interval, in the unit of the estimate; without one, the ends are nan."""
-
-    estimate: float
-    low: float
-    high: float
-    level: float = LEVEL
 
 
 class Permutation(NamedTuple):
@@ -43,64 +31,6 @@ class Permutation(NamedTuple):
 
     difference: float
     p: float
-
-
-def subject_intervals(
-    predictions: pd.DataFrame,
-    thresholds: float | str | None = None,
-    metrics: Sequence[str] = METRICS,
-    replicates: int = REPLICATES,
-    seed: int = 0,
-) -> dict[str, Interval]:
-    """Percentile bootstrap over subjects, drawn within each class, of every metric.
-
-    A replicate draws as many ALL subjects and as many HEM subjects as there are, with
-    replacement, each with all its cells. Replicates in which a metric is not defined are left
-    out of its percentiles. With ten subjects in a class the interval is still somewhat narrow: it
-    then holds the true value less often than its level says. Source: Efron and Tibshirani (1993),
-    chapters 8 and 13.
-
-    Parameters
-    ----------
-    predictions
-        ``subject, label, score`` and optionally ``called``, each cell's own call.
-    thresholds
-        A cell with a score of at least this is called ALL: a number, or the name of a column
-        with each cell's own. By default the calls are taken from ``called``.
-    metrics
-        Of ``weighted.METRICS``, as defined in ``metrics.evaluate``.
-
-    Returns
-    -------
-    dict
-        For each metric its estimate and interval, in 0 to 1. With fewer than ``LEAST_SUBJECTS``
-        subjects of a class the ends are nan.
-
-    Raises
-    ------
-    DataError
-        As in ``metrics.evaluate``; also if a column, a call or a metric is unknown, or a subject
-        has cells of both classes.
-    """
-    cells = weighted_cells(predictions, thresholds, metrics)
-    return _bootstrap(cells, _classes(predictions, cells), metrics, replicates, seed)
-
-
-def cell_intervals(
-    predictions: pd.DataFrame,
-    thresholds: float | str | None = None,
-    metrics: Sequence[str] = METRICS,
-    replicates: int = REPLICATES,
-    seed: int = 0,
-) -> dict[str, Interval]:
-    """Percentile bootstrap over cells, drawn within each class: the naive contrast.
-
-    It takes the cells of a subject for independent, so its intervals are too narrow. Otherwise
-    as :func:`subject_intervals`, with cells in the place of subjects.
-    """
-    cells = weighted_cells(predictions, thresholds, metrics)
-    alone = Cells(cells.label, cells.score, cells.called, np.arange(cells.label.size))
-    return _bootstrap(alone, cells.label, metrics, replicates, seed)
 
 
 def paired_permutation(
@@ -134,7 +64,7 @@ def paired_permutation(
     """
     a, b = _paired(a, b)
     first, second = (weighted_cells(model, None, (metric,)) for model in (a, b))
-    _classes(a, first)
+    classes_of(a, first)
     subjects = int(first.unit.max()) + 1
     both = Cells(
         np.concatenate([first.label, second.label]),
@@ -221,33 +151,16 @@ def percentile_range(values: ArrayLike, level: float = LEVEL) -> tuple[float, fl
     return float(low), float(high)
 
 
-def _bootstrap(
-    cells: Cells, classes: NDArray[np.int64], metrics: Sequence[str], replicates: int, seed: int
-) -> dict[str, Interval]:
-    enough = np.bincount(classes, minlength=2).min() >= LEAST_SUBJECTS
-    times = resample(classes, replicates if enough else 0, np.random.default_rng(seed))
-    once = np.ones((1, classes.size), np.int64)
-    found = measure(cells, np.concatenate([once, times]), metrics)
-    return {name: Interval(float(own[0]), *ends_of(own[1:])) for name, own in found.items()}
+def percentile_error(values: ArrayLike, level: float = LEVEL) -> float:
+    """Return the Monte Carlo standard error of the ends that :func:`percentile_range` gives.
 
-
-def ends_of(replicates: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the ends of an interval, nan where a metric is defined in no replicate."""
-    defined = replicates[~np.isnan(replicates)]
-    return percentile_range(defined) if defined.size else (np.nan, np.nan)
-
-
-def _classes(predictions: pd.DataFrame, cells: Cells) -> NDArray[np.int64]:
-    """Return the class of each subject, that of its cells."""
-    share = np.bincount(cells.unit, cells.label) / np.bincount(cells.unit)
-    mixed = np.flatnonzero((share != 0) & (share != 1))
-    if mixed.size:
-        name = predictions["subject"].to_numpy()[cells.unit == mixed[0]][0]
-        raise DataError(
-            f"{mixed.size} subjects have cells of both classes (the first is {name}); a subject "
-            "is either ALL or HEM: check the labels."
-        )
-    return share.astype(np.int64)
+    With n draws, the share of draws below an end varies by sqrt(q (1 - q) / n) about q; the error
+    is half of what that moves the end, the larger of both ends.
+    """
+    values, tail = np.asarray(values, float), (1 - level) / 2
+    step = np.sqrt(tail * (1 - tail) / values.size)
+    ends = [np.quantile(values, [q - step, q + step]) for q in (tail, 1 - tail)]
+    return float(max(high - low for low, high in ends) / 2)
 
 
 def _paired(a: pd.DataFrame, b: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

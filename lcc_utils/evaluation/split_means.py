@@ -13,13 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lcc_utils.errors import DataError
-from lcc_utils.evaluation.resampling import (
-    LEAST_SUBJECTS,
-    REPLICATES,
-    Interval,
-    ends_of,
-    resample,
-)
+from lcc_utils.evaluation.intervals import DIFFERENCE, Interval, leave_one_out, of_values
 from lcc_utils.evaluation.weighted import measure, weighted_cells
 
 __all__ = ["mean_change_intervals", "mean_of_splits"]
@@ -50,13 +44,10 @@ def mean_change_intervals(
     first: Sequence[pd.DataFrame],
     second: Sequence[pd.DataFrame],
     metrics: Sequence[str] = METRICS,
-    replicates: int = REPLICATES,
-    seed: int = 0,
 ) -> dict[str, Interval]:
-    """Percentile bootstrap over subjects of the mean over pairs of the second less the first.
+    """Give the mean over pairs of the second less the first, with the jackknife interval.
 
-    A replicate draws subjects within each class, out of all that any split tests, and takes them
-    in every table that holds them; one in which a metric is not defined for a split is left out.
+    A subject is left out of every table that holds it, both sides of a pair at once.
 
     Parameters
     ----------
@@ -68,8 +59,7 @@ def mean_change_intervals(
     Returns
     -------
     dict
-        For each metric the difference and its interval, in -1 to 1. With fewer than
-        ``LEAST_SUBJECTS`` subjects of a class the ends are nan.
+        For each metric the difference and its interval, in -1 to 1; see ``intervals.of_values``.
 
     Raises
     ------
@@ -80,16 +70,14 @@ def mean_change_intervals(
     labels = _classes((*first, *second))
     pairs = list(zip(first, second, strict=True))
     classes = labels.to_numpy(np.int64)
-    enough = np.bincount(classes, minlength=2).min() >= LEAST_SUBJECTS
-    times = resample(classes, replicates if enough else 0, np.random.default_rng(seed))
-    found = _differences(pairs, labels, np.concatenate([_once(len(labels)), times]), metrics)
-    return {name: Interval(float(own[0]), *ends_of(own[1:])) for name, own in found.items()}
+    found = _differences(pairs, labels, leave_one_out(classes), metrics)
+    return {name: of_values(own, classes, DIFFERENCE) for name, own in found.items()}
 
 
 def _differences(
     pairs: Sequence[tuple[pd.DataFrame, pd.DataFrame]],
     labels: pd.Series,
-    times: NDArray[np.int64],
+    times: NDArray[np.float64],
     metrics: Sequence[str],
 ) -> dict[str, NDArray[np.float64]]:
     changes: dict[str, list[NDArray[np.float64]]] = {name: [] for name in metrics}

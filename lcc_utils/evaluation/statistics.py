@@ -1,8 +1,7 @@
 """Tests over repeated random splits, of which each shares most of its subjects with the others.
 
 ``naive_t`` takes splits, and ``delong`` takes cells, for independent: they stand here as the
-contrast to ``corrected_t`` and to the resampling of subjects, which is in ``resampling`` and can be
-imported from here too.
+contrast to ``corrected_t`` and to intervals over subjects (``subject_intervals``).
 """
 
 from __future__ import annotations
@@ -17,17 +16,15 @@ import scipy
 from numpy.typing import ArrayLike, NDArray
 
 from lcc_utils.errors import DataError
-from lcc_utils.evaluation.metrics import evaluate
+from lcc_utils.evaluation.intervals import (
+    LEVEL,
+    SHARE,
+    Interval,
+    clopper_pearson,
+    remark,
+)
+from lcc_utils.evaluation.metrics import checked, evaluate
 from lcc_utils.evaluation.ranks import ranks
-from lcc_utils.evaluation.resampling import LEAST_SUBJECTS as LEAST_SUBJECTS
-from lcc_utils.evaluation.resampling import LEVEL, Interval
-from lcc_utils.evaluation.resampling import REPLICATES as REPLICATES
-from lcc_utils.evaluation.resampling import Permutation as Permutation
-from lcc_utils.evaluation.resampling import cell_intervals as cell_intervals
-from lcc_utils.evaluation.resampling import paired_permutation as paired_permutation
-from lcc_utils.evaluation.resampling import percentile_range as percentile_range
-from lcc_utils.evaluation.resampling import pooled as pooled
-from lcc_utils.evaluation.resampling import subject_intervals as subject_intervals
 
 
 @dataclass(frozen=True)
@@ -90,10 +87,26 @@ def corrected_t(differences: ArrayLike, n_train: float, n_test: float) -> TTest:
     return _t_test(differences, n_test / n_train)
 
 
-def corrected_interval(values: ArrayLike, n_train: float, n_test: float) -> Interval:
-    """Interval of the mean of a metric over random splits; see :func:`corrected_t`."""
+def corrected_interval(
+    values: ArrayLike,
+    n_train: float,
+    n_test: float,
+    bounds: tuple[float, float] = SHARE,
+) -> Interval:
+    """Give the mean of a metric over random splits with its interval, which stays in bounds.
+
+    The standard error is that of :func:`corrected_t`, taken to the logit scale by the derivative
+    at the mean; the interval is mapped back. A mean at an end of the range has no interval.
+    """
     found = corrected_t(values, n_train, n_test)
-    return Interval(found.mean, found.low, found.high)
+    low, width = bounds[0], bounds[1] - bounds[0]
+    place = (found.mean - low) / width
+    if not 0 < place < 1:
+        return Interval(found.mean, np.nan, np.nan, note="no interval: every value is the same")
+    half = (found.high - found.mean) / width / (place * (1 - place))
+    centre = scipy.special.logit(place)
+    ends = (low + width * float(scipy.special.expit(centre + s * half)) for s in (-1, 1))
+    return Interval(found.mean, *ends)
 
 
 def running(
@@ -145,6 +158,30 @@ def delong(labels: ArrayLike, a: ArrayLike, b: ArrayLike) -> DeLong:
     )
     z = _ratio(aucs[0] - aucs[1], float(np.sqrt(variance)))
     return DeLong(*aucs, z, float(2 * scipy.special.ndtr(-abs(z))))
+
+
+def auc_interval(labels: ArrayLike, scores: ArrayLike) -> Interval:
+    """Give an AUC over independent observations, such as one score a subject, with its interval.
+
+    The variance is DeLong's, taken to the logit scale by the derivative at the AUC; t has the
+    observations of the smaller class less one as degrees of freedom. An AUC of 0 or 1 has the
+    exact interval of a share of the smaller class; see ``intervals.of_values``.
+
+    Parameters and errors are those of :func:`delong`, with one score an observation.
+    """
+    truth, score = checked(labels, scores)
+    auc = float(evaluate(truth, score, 0.5)["auc"])
+    note, enough = remark(truth)
+    if not enough or np.isnan(auc):
+        return Interval(auc, np.nan, np.nan, note=note)
+    least = int(np.bincount(truth).min())
+    if auc in (0.0, 1.0):
+        return Interval(auc, *clopper_pearson(least if auc else 0, least), note=note)
+    variance = sum(np.var(own, ddof=1) / own.size for own in _components(truth, score))
+    half = float(scipy.special.stdtrit(least - 1, (1 + LEVEL) / 2)) * float(np.sqrt(variance))
+    half /= auc * (1 - auc)
+    ends = (scipy.special.expit(scipy.special.logit(auc) + sign * half) for sign in (-1, 1))
+    return Interval(auc, *(float(end) for end in ends), note=note)
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:

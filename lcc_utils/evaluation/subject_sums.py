@@ -1,12 +1,11 @@
 """Sums over the cells of a subject, and intervals of whatever is computed from them.
 
-A bootstrap over subjects takes a subject some number of times, so a statistic made of sums over
-cells needs each subject's sums once; a replicate then is a few products with weights.
+Leaving out a subject changes weights of subjects alone, so a statistic made of sums over cells
+needs each subject's sums once; a value without a subject is a few products with weights.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,14 +13,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from lcc_utils.errors import DataError
+from lcc_utils.evaluation.intervals import SHARE, Interval, jackknife
 from lcc_utils.evaluation.metrics import subject_names
-from lcc_utils.evaluation.resampling import (
-    LEAST_SUBJECTS,
-    REPLICATES,
-    Interval,
-    percentile_range,
-    resample,
-)
 
 
 @dataclass(frozen=True)
@@ -70,37 +63,6 @@ def subjects_of(predictions: pd.DataFrame) -> Subjects:
     return Subjects(index, share.astype(np.int64))
 
 
-def bootstrap(
-    measure: Callable[[NDArray[np.float64]], NDArray[np.float64]],
-    classes: NDArray[np.int64],
-    replicates: int = REPLICATES,
-    seed: int = 0,
-) -> Interval:
-    """Percentile bootstrap over subjects, drawn within each class as in ``resampling``.
-
-    Parameters
-    ----------
-    measure
-        Takes weights of subjects, shape (replicates, subjects), and returns the statistic under
-        each row, shape (replicates,); nan where it is not defined.
-    classes
-        Each subject's class, shape (subjects,).
-
-    Returns
-    -------
-    Interval
-        With fewer than ``LEAST_SUBJECTS`` subjects of a class the ends are nan.
-    """
-    estimate = float(measure(np.ones((1, classes.size)))[0])
-    low = high = np.nan
-    if np.bincount(classes, minlength=2).min() >= LEAST_SUBJECTS:
-        times = resample(classes, replicates, np.random.default_rng(seed))
-        found = measure(times.astype(float))
-        found = found[~np.isnan(found)]
-        low, high = percentile_range(found) if found.size else (low, high)
-    return Interval(estimate, low, high)
-
-
 def ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
     """Divide, with nan where there is nothing to divide by."""
     return np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
@@ -110,14 +72,14 @@ def share_interval(
     part: ArrayLike,
     whole: ArrayLike,
     subjects: Subjects,
-    replicates: int = REPLICATES,
-    seed: int = 0,
+    bounds: tuple[float, float] = SHARE,
 ) -> Interval:
     """Return the sum of `part` over the sum of `whole` with its interval over subjects.
 
-    Both have shape (cells,); the estimate is nan where the whole is 0.
+    Both have shape (cells,); the estimate is nan where the whole is 0. `bounds` are those of
+    ``intervals.of_values``.
     """
     parts, wholes = subjects.sums(part), subjects.sums(whole)
-    return bootstrap(
-        lambda weights: ratio(weights @ parts, weights @ wholes), subjects.classes, replicates, seed
+    return jackknife(
+        lambda weights: ratio(weights @ parts, weights @ wholes), subjects.classes, bounds
     )

@@ -1,8 +1,8 @@
-"""Metrics of cells that count more or less than once: what resampling comes down to.
+"""Metrics of cells under weights of their subjects, which resampling comes down to.
 
-A bootstrap replicate takes a subject some number of times, a permutation takes it from one model
-or from the other. Both are weights of units (subjects or cells), so no table is ever resampled:
-the cells are counted or sorted once, and each replicate is a few sums.
+To leave out a subject, to draw subjects with replacement, to exchange a subject between two models
+and to let subjects count equally are all weights of units (subjects or cells). No table is ever
+resampled: the cells are counted or sorted once, and each row of weights is a few sums.
 """
 
 from __future__ import annotations

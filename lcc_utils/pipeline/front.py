@@ -8,7 +8,9 @@ import pandas as pd
 
 from lcc_utils.evaluation.result import Results
 from lcc_utils.pipeline.verify import load_results
+from lcc_utils.report.claims import WEIGHTS
 from lcc_utils.report.findings import VERDICTS
+from lcc_utils.report.ledger import causes
 from lcc_utils.report.tables import build_table, to_markdown
 from lcc_utils.text import markdown
 
@@ -21,8 +23,8 @@ _LEDGER = """[The ledger](chapters/09_claims.ipynb) lists every one with its evi
 which the abstract rests:"""
 _PRIMARY = """### What this edition measured
 
-Every cell is predicted once, by a model that has seen no cell of its subject; the intervals are
-over subjects:"""
+Every cell is predicted once, by a model that has seen no cell of its subject. *By cells* pools all
+cells; *subjects equal* gives every subject the same weight. The intervals are over subjects:"""
 _OFFICIAL = "The network on whole official folds, with no subject in both training and test:"
 
 
@@ -56,11 +58,13 @@ def _measured(cells: pd.DataFrame, results: Results) -> list[str]:
     """Return the primary analysis and the official folds, as far as they have run."""
     parts = []
     primary = build_table("primary", cells, results)
+    notes = primary.attrs["notes"]
     primary = primary[primary["auc"].notna()]
     if not primary.empty:
-        shown = [c for c in primary if c.startswith(("model", "auc", "f1"))]
+        shown = [c for c in primary if c.startswith(("model", "estimand", "auc", "f1"))]
         counts = ["subjects", "hem_subjects", "cells"]
         parts += [_PRIMARY, to_markdown(primary[[*shown, *counts]])]
+        parts += [f"{note[0].upper()}{note[1:]}." for note in notes]
     if results.get("training"):
         official = build_table("training", cells, results).drop(columns="threshold")
         parts += [_OFFICIAL, to_markdown(official)]
@@ -70,13 +74,17 @@ def _measured(cells: pd.DataFrame, results: Results) -> list[str]:
 
 
 def _counts(claims: pd.DataFrame) -> str:
-    """Say how many claims have which verdict."""
+    """Say how many claims have which verdict, and how many causes lie behind."""
     numbers = claims["verdict"].value_counts()
     said = ", ".join(f"*{name}* for {numbers.get(name, 0)}" for name in VERDICTS)
+    why = causes(claims)
+    weights = why["weight"].value_counts()
+    kinds = ", ".join(f"{weights.get(name, 0)} {name}" for name in WEIGHTS)
     return (
         f"Of the paper's {len(claims)} statements that were looked at, the verdict is {said}.\n"
         "*Differs* means from what was measured again, or stands at the source; *contradicted*\n"
         "means by the paper's own numbers, the official counts or the authors' code. An\n"
         "experiment counts as run only with the paper's own network, weights, resolution, data\n"
-        "and protocol; the nearest result of this edition stands beside it."
+        "and protocol; the nearest result of this edition on real cells stands beside it.\n"
+        f"The statements that differ or are contradicted go back to {len(why)} causes: {kinds}."
     )

@@ -27,9 +27,9 @@ from lcc_utils.pipeline.model_record import ModelRecord
 from lcc_utils.pipeline.run_record import read_config, read_run
 from lcc_utils.pipeline.verify import load_results
 from lcc_utils.report.model_directory import card
+from lcc_utils.report.primary_tables import primary_runs
 from lcc_utils.report.rows import Runs
 from lcc_utils.report.tables import build_table
-from lcc_utils.report.training_tables import primary_runs
 
 if TYPE_CHECKING:
     from lcc_utils.nn.course import OnEpoch

@@ -19,6 +19,7 @@ from lcc_utils.report.rows import (
     score,
     table,
     tested,
+    with_ends,
 )
 
 # The paper's Table 4; our factorial holds more.
@@ -69,13 +70,16 @@ def factorial_table(_cells: pd.DataFrame, results: Results) -> pd.DataFrame:
     A main effect is the mean with the part less the mean without it, over all settings of the
     other two; an interaction of two is half of what one adds more when the other is there. A
     block is one split and seed in which all eight variants were run; ``incomplete`` blocks are
-    left out. ``f1_delta_stated`` is what the paper says that the part adds to its full model.
+    left out. Seeds are nested in splits: a seed's effects are averaged within its split, and
+    interval and p are those over splits. ``seed_sd`` is the standard deviation between seeds of
+    one split. ``f1_delta_stated`` is what the paper says that the part adds to its full model.
     """
-    counts = ["blocks", "runs", "incomplete"]
+    counts = ["splits", "blocks", "runs", "incomplete"]
     numbers = []
     for change in HEADLINE.values():
         short = change.removesuffix("_delta")
-        numbers += [change, f"{change}_low", f"{change}_high", f"{short}_p", f"{short}_p_holm"]
+        numbers += [*with_ends(change), f"{change}_seed_sd"]
+        numbers += [f"{short}_p", f"{short}_p_holm"]
     columns = ["effect", *numbers, "f1_delta_stated", *counts]
     return table(
         _effects(factorial_frame(results.get("ablation", []))), columns, counts, ["effect"]
@@ -86,7 +90,7 @@ def _effects(frame: pd.DataFrame) -> list[dict]:
     if frame.empty:
         return []
     measured = {
-        name: factorial_effects(frame, name, list(FACTORS), ["split", "seed"]).set_index("effect")
+        name: factorial_effects(frame, name, list(FACTORS), "split", "seed").set_index("effect")
         for name in HEADLINE
     }
     stated = stated_deltas(load_claims())
@@ -95,12 +99,12 @@ def _effects(frame: pd.DataFrame) -> list[dict]:
         row: dict[str, object] = {"effect": effect}
         for name, change in HEADLINE.items():
             own = measured[name].loc[effect]
-            ends = {"": "estimate", "_low": "low", "_high": "high"}
-            row |= {change + end: points(100 * own[of]) for end, of in ends.items()}
+            names = {"": "estimate", "_low": "low", "_high": "high", "_seed_sd": "seed_sd"}
+            row |= {change + end: points(100 * own[of]) for end, of in names.items()}
             short = change.removesuffix("_delta")
             row |= {f"{short}_p": score(own["p"]), f"{short}_p_holm": score(own["p_holm"])}
         row["f1_delta_stated"] = -stated.get(f"without {effect}", float("nan"))
-        blocks = {"blocks": own["blocks"], "incomplete": own["incomplete"]}
+        blocks = {"splits": own["splits"], "blocks": own["blocks"], "incomplete": own["incomplete"]}
         rows.append(row | blocks | {"runs": 2 ** len(FACTORS) * own["blocks"]})
     return rows
 

@@ -2,7 +2,7 @@
 
 Each is a pure function of the numbers that a run keeps about its maps (``Results.measured``);
 a run without them gives a table without rows. Means are over subjects, each counting alike, and
-intervals from a bootstrap over subjects (``evaluation.attention.subject_mean``).
+intervals leave out subjects in turn (``evaluation.attention.subject_mean``).
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from collections.abc import Iterable
 import pandas as pd
 
 from lcc_utils.evaluation.attention import RINGS, subject_mean
+from lcc_utils.evaluation.intervals import DIFFERENCE, SHARE
 from lcc_utils.evaluation.metrics import CLASSES, evaluate
 from lcc_utils.evaluation.result import Result, Results
-from lcc_utils.report.rows import score, table
+from lcc_utils.report.rows import ends, score, table
 
 STUDIES = ("attention",)
 TRAINED, EVEN = "trained", "even"
@@ -155,7 +156,7 @@ def attention_rings_table(_cells: pd.DataFrame, results: Results) -> pd.DataFram
     rings = [f"ring_{number}" for number in range(1, RINGS + 1)]
     rows = [
         {"method": method, "class": CLASSES[label]}
-        | {f"{ring}{end}": value for ring in rings for end, value in _ends(group, ring).items()}
+        | {column: value for ring in rings for column, value in _estimate(group, ring).items()}
         | _sizes(group)
         for method in CONTRASTS
         for label, group in sorted(own[own["method"] == method].groupby("label"), reverse=True)
@@ -209,13 +210,9 @@ def auc_of(cells: pd.DataFrame, column: str = "score") -> float:
     return score(evaluate(cells["label"], cells[column], 0.5)["auc"])
 
 
-def _ends(frame: pd.DataFrame, column: str) -> dict[str, float]:
-    found = subject_mean(frame, column)
-    return {"": score(found.estimate), "_low": score(found.low), "_high": score(found.high)}
-
-
-def _estimate(frame: pd.DataFrame, column: str) -> dict[str, float]:
-    return {f"{column}{end}": value for end, value in _ends(frame, column).items()}
+def _estimate(frame: pd.DataFrame, column: str) -> dict[str, object]:
+    bounds = SHARE if column.startswith(("share_", "ring_")) else DIFFERENCE
+    return ends(column, subject_mean(frame, column, bounds))
 
 
 def _mean(frame: pd.DataFrame, column: str) -> float:

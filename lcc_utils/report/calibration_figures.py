@@ -6,12 +6,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lcc_utils.evaluation.calibration import Calibrated
+from lcc_utils.evaluation.calibration import SCALINGS, Calibrated
 from lcc_utils.evaluation.decisions import HALF, area, coverage_risk, subject_decisions
 from lcc_utils.evaluation.metrics import CLASSES
 from lcc_utils.evaluation.reliability import calibration_error, reliability
 from lcc_utils.evaluation.result import Results
-from lcc_utils.report.calibration_tables import CHOSEN, calibrated_models
+from lcc_utils.report.calibration_tables import calibrated_models
 from lcc_utils.report.formatting import cell, percent
 from lcc_utils.report.style import (
     COLOURS,
@@ -79,12 +79,12 @@ def coverage_risk_curves(results: Results, *, data_label: str) -> Figure:
     for colour, line, (model, found) in zip(
         colours(len(models)), _lines(len(models)), models, strict=True
     ):
-        curve = coverage_risk(found.test["label"], found.test[CHOSEN])
+        curve = coverage_risk(found.test["label"], found.test[found.chosen])
         # The first few cells make a risk that jumps between 0 and 1 and says nothing.
         drawn = curve[curve["coverage"] >= 0.02]
-        axis.plot(drawn["coverage"], drawn["risk"], line, color=colour, label=model)
+        axis.plot(drawn["coverage"], drawn["risk"], line, color=colour, label=_named(model, found))
         middle = curve.loc[curve["coverage"] >= HALF, "risk"].iloc[0]
-        under = area(found.test, CHOSEN, replicates=1).estimate
+        under = area(found.test, found.chosen).estimate
         phrases.append(
             f"{model} {percent(curve['risk'].iloc[-1])} with all cells judged and "
             f"{percent(middle)} with half of them, area {cell(under)}"
@@ -100,7 +100,7 @@ def coverage_risk_curves(results: Results, *, data_label: str) -> Figure:
 
 @styled
 def subject_scores(results: Results, *, data_label: str) -> Figure:
-    """Draw each subject at its mean calibrated probability, by model and class, and one half.
+    """Draw each subject at its mean probability, by model and class, and one half.
 
     Parameters and what is returned are those of :func:`reliability_diagram`, for every model.
     """
@@ -110,7 +110,7 @@ def subject_scores(results: Results, *, data_label: str) -> Figure:
     figure, (axis,) = new_figure(0.85 * len(models) + 1.5)
     phrases = []
     for place, (model, found) in enumerate(models):
-        people = subject_decisions(found.test, CHOSEN)
+        people = subject_decisions(found.test, found.chosen)
         counts = [
             _dots(axis, people[people["label"] == label], place + offset, name)
             for (label, name), offset in zip(CLASSES.items(), (-0.2, 0.2), strict=True)
@@ -119,20 +119,20 @@ def subject_scores(results: Results, *, data_label: str) -> Figure:
     axis.axvline(HALF, color="black", linestyle="--", linewidth=1.2, label="one half")
     for name in CLASSES.values():
         axis.scatter([], [], s=45, color=COLOURS[name], alpha=0.65, label=name)
-    axis.set_yticks(range(len(models)), [model for model, _ in models])
+    axis.set_yticks(range(len(models)), [_named(*own) for own in models])
     axis.set_ylim(len(models) - 0.5, -0.5)
     axis.set_xlim(-0.02, 1.02)
     axis.grid(visible=False, axis="y")
-    axis.set_xlabel("Mean calibrated P(ALL) of the subject's cells")
+    axis.set_xlabel("Mean P(ALL) of the subject's cells")
     figure.legend(*axis.get_legend_handles_labels(), loc="outside upper right", ncols=3)
-    alt = f"Mean calibrated probability of each subject, called at one half: {'; '.join(phrases)}."
+    alt = f"Mean probability of each subject, called at one half: {'; '.join(phrases)}."
     return finish(figure, alt, data_label)
 
 
 def _panel(axis: Axes, found: Calibrated) -> list[float]:
     """Draw one model before and after; return its two calibration errors."""
     axis.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=":")
-    looks = {"score": (GREY, "s--", "as scored"), CHOSEN: (SERIES[0], "o-", "after Platt scaling")}
+    looks = {"score": (GREY, "s--", "as scored"), "platt": (SERIES[0], "o-", "after Platt scaling")}
     errors = []
     for column, (colour, line, name) in looks.items():
         bins = reliability(found.test["label"], found.test[column], BINS)
@@ -157,6 +157,11 @@ def _dots(axis: Axes, people: pd.DataFrame, place: float, name: str) -> str:
     )
     right = int(((people["mean"] >= HALF) == (people["label"] == 1)).sum())
     return f"calls {right} of {len(people)} {name} subjects right"
+
+
+def _named(model: str, found: Calibrated) -> str:
+    """Return a model's name with the scaling that its validation subjects chose."""
+    return f"{model} ({SCALINGS[found.chosen]})"
 
 
 def _lines(count: int) -> list[str]:

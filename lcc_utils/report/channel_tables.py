@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from lcc_utils.evaluation.resampling import (
-    LEAST_SUBJECTS,
-    REPLICATES,
-    percentile_range,
-    resample,
-)
+from lcc_utils.evaluation.intervals import DIFFERENCE, jackknife, remark
 from lcc_utils.evaluation.result import Results
 from lcc_utils.report.attention_tables import auc_of, kind_of
 from lcc_utils.report.rows import score, table
@@ -64,10 +62,13 @@ def channel_weights_table(_cells: pd.DataFrame, results: Results) -> pd.DataFram
 def _apart(wide: pd.DataFrame) -> int | None:
     """Count channels whose classes differ, by intervals over subjects; None with too few."""
     classes = wide.index.get_level_values("label").to_numpy(np.int64)
-    if np.bincount(classes, minlength=2).min() < LEAST_SUBJECTS:
+    if not remark(classes)[1]:
         return None
-    times = resample(classes, REPLICATES, np.random.default_rng(0)).astype(float)
-    values = wide.to_numpy(float)
-    side = [times[:, classes == c] @ values[classes == c] / (classes == c).sum() for c in (1, 0)]
-    ends = [percentile_range(one) for one in (side[0] - side[1]).T]
-    return sum(low > 0 or high < 0 for low, high in ends)
+    values, label = wide.to_numpy(float), classes.astype(float)
+
+    def difference(channel: NDArray, weights: NDArray) -> NDArray:
+        sides = [(weights * side) @ channel / (weights @ side) for side in (label, 1 - label)]
+        return sides[0] - sides[1]
+
+    found = [jackknife(partial(difference, own), classes, DIFFERENCE) for own in values.T]
+    return sum(own.low > 0 or own.high < 0 for own in found)

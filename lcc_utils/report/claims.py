@@ -17,6 +17,7 @@ from lcc_utils.report.entries import read_entries, read_list
 
 CLAIMS_FILE = Path(__file__).resolve().parents[2] / "book" / "claims.yml"
 KINDS = ("arithmetic", "data set", "code", "experiment")
+WEIGHTS = ("result-bearing", "method", "clerical")
 
 
 class Claim(BaseModel):
@@ -68,6 +69,47 @@ class Claim(BaseModel):
         if self.decimals is not None or isinstance(self.value, str):
             return self.decimals or 0
         return len(f"{Decimal(repr(self.value)):f}".partition(".")[2].rstrip("0"))
+
+
+class Cause(BaseModel):
+    """Why one claim or several are contradicted, as ``book/claims.yml`` holds it.
+
+    Attributes
+    ----------
+    weight
+        What it touches: a figure that the conclusions rest on, what was done, or nothing else.
+    claims
+        Ids of the claims that go back to it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str = Field(pattern=r"^[a-z0-9_]+$")
+    statement: str = Field(min_length=1)
+    weight: Literal["result-bearing", "method", "clerical"]
+    claims: tuple[str, ...] = Field(min_length=1)
+
+
+def load_causes(path: str | Path | None = None) -> list[Cause]:
+    """Read and check the causes of contradictions.
+
+    Raises
+    ------
+    RequestError
+        As in :func:`load_claims`; also if a claim stands under two causes.
+    """
+    path = Path(path or CLAIMS_FILE)
+    known = {claim.id for claim in load_claims(path)}
+    causes = read_entries(path, "causes", Cause, "id")
+    seen: set[str] = set()
+    for cause in causes:
+        for name in cause.claims:
+            if name not in known:
+                raise RequestError(f"{path}: the cause {cause.id!r} names {name!r}, no claim's id.")
+            if name in seen:
+                raise RequestError(f"{path}: the claim {name!r} stands under two causes.")
+            seen.add(name)
+    return causes
 
 
 def load_claims(path: str | Path | None = None) -> list[Claim]:

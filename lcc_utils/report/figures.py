@@ -29,6 +29,7 @@ from lcc_utils.report.cell_figures import (
     class_counts,
     duplicate_histogram,
 )
+from lcc_utils.report.coverage_figures import coverage, published_entries
 from lcc_utils.report.data_figures import subject_groups
 from lcc_utils.report.efficiency_interactive import score_against_cost
 from lcc_utils.report.foreign_figures import novelty_curves, out_of_distribution
@@ -67,6 +68,7 @@ __all__ = [
     "channel_weights",
     "class_counts",
     "confusion",
+    "coverage",
     "coverage_risk_curves",
     "duplicate_histogram",
     "factorial_effects",
@@ -81,6 +83,7 @@ __all__ = [
     "novelty_curves",
     "out_of_distribution",
     "primary_forest",
+    "published_entries",
     "reliability_diagram",
     "right_and_wrong",
     "robustness_curves",

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 HOLDS, DIFFERS, CONTRADICTED = "holds", "differs", "contradicted"
 NOT_DETERMINED, NOT_RUN = "not determined", "not yet run"
+# The verdicts that go back to a cause.
+AGAINST = (DIFFERS, CONTRADICTED)
 VERDICTS = (HOLDS, DIFFERS, CONTRADICTED, NOT_DETERMINED, NOT_RUN)
 
 
@@ -46,6 +48,11 @@ class Evidence:
     def numbers(self, claim: Claim) -> list[float]:
         """Return the stated values of a claim's inputs."""
         return [float(self.claims[name].value) for name in claim.inputs]
+
+    @property
+    def drawn(self) -> bool:
+        """Whether a program drew the run's cells, so that no number of it is about leukaemia."""
+        return self.cells.attrs.get("dataset") == "synthetic"
 
     @property
     def label(self) -> str:

@@ -1,8 +1,8 @@
 """Tables about cells from elsewhere: which they are, whether they are noticed, and called what.
 
 Each is a pure function of the numbers that a run keeps (``Results.measured["robustness"]``); a run
-without them gives a table without rows. Intervals are bootstraps over subjects; over images where
-no subject is known, of cells that have no class.
+without them gives a table without rows. Intervals leave out subjects in turn; images where no
+subject is known, of cells that have no class.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 
 from lcc_utils.evaluation.detection import Familiar
+from lcc_utils.evaluation.intervals import Interval
 from lcc_utils.evaluation.metrics import CLASSES, evaluate
 from lcc_utils.evaluation.novelty import unsureness
-from lcc_utils.evaluation.resampling import Interval, subject_intervals
 from lcc_utils.evaluation.result import Results
-from lcc_utils.report.rows import score, table
+from lcc_utils.evaluation.subject_intervals import subject_intervals
+from lcc_utils.report.rows import ends, score, table, with_ends
 
 STUDIES = ("robustness",)
 # Column -> how the table calls it; larger speaks for a cell from elsewhere.
@@ -29,7 +30,6 @@ OWN = "the run's test cells"
 AS_IT_IS = "as it is"
 # A score at least so near to 0 or to 1 is one of which the network is sure.
 SURE = 0.05
-_ENDS = ("", "_low", "_high")
 _TEXT = ["source", "form", "kind", "model"]
 _JUDGED = ("score", "called", "energy", "distance", "neighbours")
 _COLUMNS = {
@@ -70,10 +70,10 @@ def out_of_distribution_table(_cells: pd.DataFrame, results: Results) -> pd.Data
             for group, some in others.groupby(_TEXT[:3], sort=True):
                 found = known.against(some)
                 row = dict(zip(_TEXT, (*group, name), strict=True)) | {"measure": measure}
-                row |= _ends("auroc", found.auroc) | _ends("taken", found.false_positives)
+                row |= ends("auroc", found.auroc) | ends("taken", found.false_positives)
                 rows.append(row | _sizes(some))
     rows.sort(key=lambda row: (row["source"], row["kind"], row["form"]))
-    numbers = [f"{name}{end}" for name in ("auroc", "taken") for end in _ENDS]
+    numbers = with_ends("auroc", "taken")
     columns = [*_TEXT, "measure", *numbers, "cells", "images"]
     return table(rows, columns, ["cells", "images"], [*_TEXT, "measure"])
 
@@ -115,14 +115,14 @@ def external_validation_table(_cells: pd.DataFrame, results: Results) -> pd.Data
             cells = cells.astype({"label": "int64"})
             row = dict(zip(keys, group, strict=True))
             for name, found in _validated(cells).items():
-                row |= _ends(name, found)
+                row |= ends(name, found)
             for label, name in CLASSES.items():
                 of_class = cells[cells["label"] == label]
                 row[f"{name.lower()}_cells"] = len(of_class)
                 if cells["subject"].notna().all():
                     row[f"{name.lower()}_subjects"] = of_class["subject"].nunique()
             rows.append(row)
-    numbers = [f"{name}{end}" for name in _VALIDATED for end in _ENDS]
+    numbers = with_ends(*_VALIDATED)
     counts = ["all_cells", "all_subjects", "hem_cells", "hem_subjects"]
     return table(rows, [*keys, *numbers, *counts], counts, keys)
 
@@ -151,11 +151,6 @@ def _validated(cells: pd.DataFrame) -> dict[str, Interval]:
     at_threshold = evaluate(cells["label"], cells["called"].astype(float), 0.5)
     found = at_threshold | {"auc": evaluate(cells["label"], cells["score"], 0.5)["auc"]}
     return {name: Interval(found[name], np.nan, np.nan) for name in _VALIDATED}
-
-
-def _ends(name: str, found: Interval) -> dict[str, float]:
-    values = (found.estimate, found.low, found.high)
-    return {f"{name}{end}": score(value) for end, value in zip(_ENDS, values, strict=True)}
 
 
 def _sizes(cells: pd.DataFrame) -> dict[str, int]:

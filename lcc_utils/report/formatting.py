@@ -25,8 +25,47 @@ HEADINGS = {
     "auc_delta": "Change in AUC, points",
     "auc_delta_min": "Change in AUC, least",
     "auc_delta_max": "Change in AUC, most",
-    "auc_clean": "AUC, clean",
-    "auc_leaky": "AUC, leaky",
+    "auc_first": "AUC, first training",
+    "auc_second": "AUC, second training",
+    "auc_delta_median": "Median change in AUC, points",
+    "auc_delta_seed_sd": "AUC: sd between seeds, points",
+    "f1_delta_seed_sd": "F1: sd between seeds, points",
+    "auc_lowest": "AUC, lowest without a subject",
+    "auc_highest": "AUC, highest without a subject",
+    "without_lowest": "without",
+    "without_highest": "without",
+    "cells_lowest": "its cells",
+    "cells_highest": "its cells",
+    "logit_delta": "Difference of logit(AUC)",
+    "positive": "Pairs with a gain",
+    "better": "Pairs with a gain",
+    "effective_all": "Effective ALL subjects",
+    "effective_hem": "Effective HEM subjects",
+    "equivalent_within": "Equivalent within, points",
+    "validation_all_subjects": "Validation ALL subjects",
+    "validation_hem_subjects": "Validation HEM subjects",
+    "test_all_subjects": "Test ALL subjects",
+    "test_hem_subjects": "Test HEM subjects",
+    "chosen": "Chosen on validation",
+    "coverage_percentile": "Percentile bootstrap: coverage",
+    "too_high_percentile": "too high",
+    "too_low_percentile": "too low",
+    "coverage_bca": "BCa bootstrap: coverage",
+    "too_high_bca": "too high",
+    "too_low_bca": "too low",
+    "coverage_jackknife": "Jackknife: coverage",
+    "too_high_jackknife": "too high",
+    "too_low_jackknife": "too low",
+    "both_all": "Both call ALL",
+    "both_hem": "Both call HEM",
+    "first_all": "First alone calls ALL",
+    "second_all": "Second alone calls ALL",
+    "kappa": "Cohen's kappa",
+    "which": "Which claims",
+    "auc_partition_sd": "AUC: sd between partitions",
+    "auc_seed_sd": "AUC: sd between training seeds",
+    "f1_weighted_partition_sd": "F1: sd between partitions",
+    "f1_weighted_seed_sd": "F1: sd between training seeds",
     "f1_weighted": "Weighted F1",
     "f1_weighted_sd": "Weighted F1, standard deviation",
     "f1_weighted_percentile": "Weighted F1, percentiles 2.5 to 97.5",
@@ -41,7 +80,7 @@ HEADINGS = {
     "f1_p_holm": "F1: p, Holm",
     "p_holm": "p, Holm",
     "p": "p",
-    "p_permutation": "p, permutation of subjects",
+    "p_permutation": "p, subjects exchanged",
     "p_delong": "p, DeLong over cells (naive)",
     "q1": "Lower quartile",
     "q3": "Upper quartile",
@@ -59,12 +98,12 @@ HEADINGS = {
     "parameters_trainable": "Trainable parameters",
     "parameters_total": "All parameters",
     "size": "Image side, px",
-    "usual": "The usual way",
-    "usual_range": "gives",
-    "usual_p": "with p",
-    "sound": "The way that holds",
-    "sound_range": "gives",
-    "sound_p": "with p",
+    "usual": "Ignoring what observations share",
+    "usual_range": "interval",
+    "usual_p": "p",
+    "sound": "Accounting for it",
+    "sound_range": "interval",
+    "sound_p": "p",
     "incomplete": "Incomplete blocks",
     "leaked": "Share of training cells from test subjects",
     "leaked_cells": "Training cells from test subjects",
@@ -147,6 +186,12 @@ _SECONDS = {"seconds"}
 _SAVED = "_saved"
 _NAMES = {"seed", "fold", "epoch", "best_epoch", "year"}
 _LEAST_P = 0.001
+# The normal tail of DeLong's test is told apart further down than a permutation can tell.
+_LEAST = {"p_delong": 1e-6}
+_DECIMALS = {
+    "effective_all": 1, "effective_hem": 1, "equivalent_within": 2,
+    "auc_delta_seed_sd": 2, "f1_delta_seed_sd": 2,
+}  # fmt: skip
 
 
 def heading(column: str) -> str:
@@ -165,6 +210,8 @@ def cell(value: object, column: str = "") -> str:
         return MISSING
     if isinstance(value, bool) or not isinstance(value, Real):
         return str(value)
+    if column in _DECIMALS:
+        return f"{value:.{_DECIMALS[column]}f}"
     if column in _NAMES:
         return str(int(value))
     if _is_points(column):
@@ -174,7 +221,7 @@ def cell(value: object, column: str = "") -> str:
     if isinstance(value, Integral) or column in _SECONDS:
         return _sign(f"{round(value):,}")
     if _is_p(column):
-        return p_value(value)
+        return p_value(value, _LEAST.get(column))
     return _sign(f"{value:.3f}")
 
 
@@ -185,9 +232,20 @@ def interval(value: object, low: object, high: object, column: str = "") -> str:
     return shown if MISSING in (*ends, shown) else f"{shown} ({ends[0]} to {ends[1]})"
 
 
-def p_value(value: float) -> str:
-    """Return a p value with three decimals, or that it is below the least that these show."""
-    return f"< {_LEAST_P}" if value < _LEAST_P else f"{value:.3f}"
+def p_value(value: float, least: float | None = None) -> str:
+    """Return a p value with three decimals, or that it is below what these show.
+
+    With ``least``, values are told apart down to it: ``0.0004``, and from it on ``< 1e-6``.
+    """
+    if value >= _LEAST_P:
+        return f"{value:.3f}"
+    if least is None:
+        return f"< {_LEAST_P}"
+    return f"{value:.1g}".replace("e-0", "e-") if value > least else f"< {_plain(least)}"
+
+
+def _plain(value: float) -> str:
+    return f"{value:.0e}".replace("e-0", "e-")
 
 
 def percent(share: float, places: int = 1) -> str:
@@ -227,6 +285,8 @@ def csv_text(frame: pd.DataFrame) -> str:
 
 
 def _is_points(column: str) -> bool:
+    if column.startswith("logit_"):
+        return False
     return {"delta", "points"} & set(column.split("_")) != set()
 
 

@@ -10,10 +10,9 @@ import pandas as pd
 from lcc_utils.evaluation.resampling import pooled
 from lcc_utils.evaluation.result import Results
 from lcc_utils.evaluation.split_means import mean_change_intervals, mean_of_splits
-from lcc_utils.report.rows import HEADLINE, Runs, by_variant, points, score, table
+from lcc_utils.report.rows import HEADLINE, Runs, by_variant, ends, points, score, table
 
 STUDIES = ("label_noise", "label_noise_trained")
-_REPLICATES = 1000
 _METRICS = tuple(HEADLINE)
 
 
@@ -52,7 +51,7 @@ def label_noise_table(_cells: pd.DataFrame, results: Results) -> pd.DataFrame:
     """Give AUC and weighted F1 of each model by the share of wrong training labels.
 
     Both are means over splits and seeds. Changes are against the same model with the labels as
-    they are, paired by split and seed; their intervals draw the same subjects for both
+    they are, paired by split and seed; their intervals leave a subject out of both at once
     (``evaluation.split_means``), and *least* and *most* are over seeds, of which each turns over
     other labels.
     """
@@ -103,18 +102,24 @@ def _row(model: str, clean: Noisy | None, own: Noisy) -> dict[str, object]:
     if clean is None or own.share == 0 or not both:
         return row
     pair = [clean.tests[place] for place in both], [own.tests[place] for place in both]
-    changes = mean_change_intervals(*pair, _METRICS, _REPLICATES)
+    changes = mean_change_intervals(*pair, _METRICS)
     apart = [_change(clean.of_seed(seed), own.of_seed(seed)) for seed in {s for s, _ in both}]
     for metric in _METRICS:
         found, values = changes[metric], [one[metric] for one in apart]
-        five = (found.estimate, found.low, found.high, min(values), max(values))
-        row |= dict(zip(_columns(metric), (points(100 * one) for one in five), strict=True))
+        row |= ends(HEADLINE[metric], found, 100)
+        row |= dict(
+            zip(_columns(metric)[3:], map(_points, (min(values), max(values))), strict=True)
+        )
     return row
 
 
 def _change(clean: list[pd.DataFrame], noisy: list[pd.DataFrame]) -> dict[str, float]:
     before, after = (mean_of_splits(tables, _METRICS) for tables in (clean, noisy))
     return {name: after[name] - before[name] for name in _METRICS}
+
+
+def _points(value: float) -> float:
+    return points(100 * value)
 
 
 def _columns(metric: str) -> list[str]:

@@ -10,14 +10,14 @@ import pandas as pd
 
 from lcc_utils.errors import RequestError
 from lcc_utils.evaluation.result import Result, Results
-from lcc_utils.report.claims import KINDS, Claim, paper_history
-from lcc_utils.report.findings import VERDICTS, Evidence, Finding
+from lcc_utils.report.claims import KINDS, WEIGHTS, Claim, load_causes, paper_history
+from lcc_utils.report.findings import AGAINST, VERDICTS, Evidence, Finding
 from lcc_utils.report.formatting import quantity
 from lcc_utils.report.verdicts import TESTS
 
 COLUMNS = [
-    "id", "claim", "stated", "ours", "verdict", "evidence", "evidence_link", "kind", "where",
-    "computed_on",
+    "id", "claim", "stated", "ours", "verdict", "cause", "weight", "evidence", "evidence_link",
+    "kind", "where", "computed_on",
 ]  # fmt: skip
 CHAPTERS = {
     "01_data": "The cells",
@@ -54,8 +54,9 @@ def verdicts(
     Returns
     -------
     DataFrame
-        One row a claim: ``id, claim, stated, ours, verdict, evidence, evidence_link, kind, where,
-        computed_on``, all text. The link is an address, or a page beside the ledger.
+        One row a claim, with ``COLUMNS``, all text. ``cause`` and ``weight`` say why a claim is
+        contradicted or differs, and are empty elsewhere. The link is an address, or a page beside
+        the ledger.
 
     Raises
     ------
@@ -65,6 +66,7 @@ def verdicts(
     known = {claim.id: claim for claim in claims}
     have = results if isinstance(results, Results) else Results(results)
     evidence = Evidence(claims=known, cells=cells, results=have, history=paper_history())
+    causes = {name: cause for cause in load_causes() for name in cause.claims}
     rows = []
     for claim in claims:
         if claim.test not in TESTS:
@@ -76,18 +78,55 @@ def verdicts(
         stated = quantity(claim.value, claim.unit, claim.places)
         said = (claim.id, claim.statement, stated, found.ours, found.verdict)
         about = (claim.kind, claim.where, found.computed_on)
-        rows.append((*said, *_place(claim, found), *about))
+        cause = causes.get(claim.id) if found.verdict in AGAINST else None
+        why = (cause.statement, cause.weight) if cause else ("", "")
+        rows.append((*said, *why, *_place(claim, found), *about))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def counts(ledger: pd.DataFrame) -> pd.DataFrame:
-    """Count claims by kind and verdict, with totals: ``kind`` and one column a verdict."""
+    """Count claims by kind and verdict, with totals: ``kind`` and one column a verdict.
+
+    ``causes`` counts what the claims that differ or are contradicted go back to; one cause may
+    have claims of several kinds, so the total is not the sum.
+    """
     table = pd.crosstab(ledger["kind"], ledger["verdict"])
     table = table.reindex(index=list(KINDS), columns=list(VERDICTS), fill_value=0)
     table.loc["all"] = table.sum()
     table["claims"] = table.sum(axis=1)
+    against = ledger[ledger["verdict"].isin(AGAINST)]
+    cause = against["cause"].where(against["cause"] != "", against["id"])
+    by_kind = cause.groupby(against["kind"]).nunique()
+    table["causes"] = by_kind.reindex(table.index, fill_value=0)
+    table.loc["all", "causes"] = cause.nunique()
     table.columns.name = None
     return table.astype("int64").rename_axis("kind").reset_index()
+
+
+def causes(ledger: pd.DataFrame) -> pd.DataFrame:
+    """List the causes of claims that differ or are contradicted, the weightiest first.
+
+    Returns
+    -------
+    DataFrame
+        ``cause, weight, claims`` (their number), ``which`` (their ids) and ``where`` (the places
+        of the paper), all causes of one weight by their number of claims. A claim without a
+        cause stands for itself and is result-bearing.
+    """
+    against = ledger[ledger["verdict"].isin(AGAINST)]
+    alone = against["cause"] == ""
+    against = against.assign(
+        cause=against["cause"].where(~alone, against["claim"]),
+        weight=against["weight"].where(~alone, WEIGHTS[0]),
+    )
+    rows = [
+        {"cause": cause, "weight": weight, "claims": len(own), "which": ", ".join(own["id"])}
+        | {"where": "; ".join(dict.fromkeys(own["where"]))}
+        for (cause, weight), own in against.groupby(["cause", "weight"], sort=False)
+    ]
+    rows.sort(key=lambda row: (WEIGHTS.index(row["weight"]), -row["claims"]))
+    columns = ["cause", "weight", "claims", "which", "where"]
+    return pd.DataFrame(rows, columns=columns).astype({"claims": "Int64"})
 
 
 def to_text(ledger: pd.DataFrame) -> str:
@@ -102,7 +141,8 @@ def to_text(ledger: pd.DataFrame) -> str:
     ]
     total = counts(ledger).set_index("kind").loc["all"]
     said = ", ".join(f"{total[name]} {name}" for name in VERDICTS)
-    return "\n".join([*parts, f"{total['claims']} claims: {said}."])
+    why = f"Those that differ or are contradicted go back to {total['causes']} causes."
+    return "\n".join([*parts, why, f"{total['claims']} claims: {said}."])
 
 
 def _place(claim: Claim, found: Finding) -> tuple[str, str]:

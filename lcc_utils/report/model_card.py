@@ -12,15 +12,16 @@ from typing import Any
 import pandas as pd
 
 from lcc_utils.data.official import expected_counts
+from lcc_utils.evaluation.intervals import LEAST_SUBJECTS
 from lcc_utils.evaluation.metrics import CLASSES
-from lcc_utils.evaluation.resampling import LEAST_SUBJECTS, pooled
+from lcc_utils.evaluation.resampling import pooled
 from lcc_utils.evaluation.result import Results
 from lcc_utils.evaluation.subjects import by_subject
 from lcc_utils.report.formatting import cell, percent
+from lcc_utils.report.primary_tables import primary_runs
 from lcc_utils.report.rows import Runs, by_variant
 from lcc_utils.report.table_markup import to_markdown
 from lcc_utils.report.tables import build_table
-from lcc_utils.report.training_tables import primary_runs
 from lcc_utils.text import code, markdown
 
 PRIMARY, OFFICIAL = "primary", "training"
@@ -199,8 +200,9 @@ def _few_people(cells: pd.DataFrame) -> Iterable[str]:
         )
     else:
         yield (
-            "Intervals are over subjects. With so few of a class they are somewhat too narrow; see "
-            "[the method](method.md#statistics)."
+            "Intervals are over subjects, by the jackknife. How often such intervals hold the "
+            "truth with so few subjects is simulated in "
+            "[the chapter on random splits](chapters/04_monte_carlo.ipynb)."
         )
 
 
@@ -239,7 +241,10 @@ def _of_model(model: Runs) -> Iterable[str]:
         "and specificity depend on who these are."
     )
     if model.study == PRIMARY:
-        yield "Subjects were divided into parts once. Another draw, or seed, gives other numbers."
+        yield (
+            "These numbers come from one division of the subjects into parts and one training of "
+            "each. Another division, or seed, gives other numbers."
+        )
 
 
 def _what(model: Runs | None) -> str:

@@ -1,4 +1,4 @@
-"""Figures of repeated random splits, of leakage, and of two ways to compute an interval."""
+"""Figures of repeated random splits, of leakage, and of intervals computed in two ways."""
 
 from __future__ import annotations
 
@@ -13,12 +13,8 @@ from matplotlib.ticker import MaxNLocator
 from lcc_utils.evaluation.result import Result, Results
 from lcc_utils.evaluation.statistics import running
 from lcc_utils.report.formatting import interval
-from lcc_utils.report.monte_carlo_tables import (
-    PROTOCOLS,
-    STUDIES,
-    leakage_pairs,
-    of_protocol,
-)
+from lcc_utils.report.leakage_tables import contrasts, leakage_pairs, logit_auc
+from lcc_utils.report.monte_carlo_tables import PROTOCOLS, STUDIES, of_protocol
 from lcc_utils.report.rows import Runs, by_variant
 from lcc_utils.report.style import (
     COLOURS,
@@ -153,46 +149,57 @@ def monte_carlo_subjects(table: pd.DataFrame, *, data_label: str) -> Figure:
 
 @styled
 def leakage(results: Sequence[Result], table: pd.DataFrame, *, data_label: str) -> Figure:
-    """Change in AUC by leakage in points: the mean with its interval, a dot a pair behind.
+    """Difference of logit(AUC) by leakage: the mean with its interval, a dot a pair behind.
 
     Parameters
     ----------
     results
         Those of the studies ``leakage`` and ``leakage_trained``: a dot a pair.
     table
-        The table ``leakage`` of the same results: means and intervals.
+        The table ``leakage`` of the same results: means and intervals by contrast.
     data_label
         What the numbers were computed on.
     """
     held = Results({"leakage": list(results)})
-    pairs = {runs.variant: leakage_pairs(runs.done) for runs in by_variant(held, "leakage")}
-    table = table[table["pairs"] > 0].sort_values("auc_delta", kind="stable")
+    by_model = {runs.variant: runs.done for runs in by_variant(held, "leakage")}
+    table = table[table["pairs"] > 0]
     if table.empty:
-        return absent("What leakage is worth", data_label=data_label)
-    figure, (axis,) = new_figure(0.5 * len(table) + 1.3)
-    axis.axvline(0, color=GREY, linewidth=0.8)
+        return absent("The gain by leakage", data_label=data_label)
+    names = list(dict.fromkeys(table["contrast"]))
+    models = list(dict.fromkeys(table["model"]))
+    figure, axes = new_figure(
+        (0.42 * len(models) + 0.35) * len(names) + 1.2, rows=len(names), sharex=True, sharey=True
+    )
     phrases = []
-    for place, (_, row) in enumerate(table.iterrows()):
-        own = [100 * (b.metrics["auc"] - a.metrics["auc"]) for a, b in pairs[row["model"]]]
-        axis.plot(own, place + spread(len(own)), "o", color=GREY, alpha=0.4, markersize=4)
-        axis.plot([row["auc_delta_low"], row["auc_delta_high"]], [place] * 2, color=SERIES[0])
-        axis.plot(row["auc_delta"], place, "o", color=SERIES[0], markersize=8)
-        ends = (row["auc_delta"], row["auc_delta_low"], row["auc_delta_high"])
-        phrases.append(f"{row['model']} {interval(*ends, 'auc_delta')} over {row['pairs']} pairs")
-    axis.set_yticks(range(len(table)), table["model"])
-    axis.set_ylim(len(table) - 0.5, -0.5)
-    axis.grid(visible=False, axis="y")
-    axis.set_xlabel("AUC with leakage less AUC without, points")
-    axis.plot([], [], "o", color=GREY, alpha=0.4, markersize=4, label="one pair")
-    axis.plot([], [], "o-", color=SERIES[0], label="mean, corrected 95 % interval")
-    figure.legend(*axis.get_legend_handles_labels(), loc="outside upper right", ncols=2)
-    alt = f"What leakage adds to AUC in points, with 95 % intervals: {'; '.join(phrases)}."
+    for axis, name in zip(axes, names, strict=True):
+        axis.axvline(0, color=GREY, linewidth=0.8)
+        for _, row in table[table["contrast"] == name].iterrows():
+            place, done = models.index(row["model"]), by_model[row["model"]]
+            pairs = leakage_pairs(done, contrasts(done)[name])
+            own = [logit_auc(second) - logit_auc(first) for first, second in pairs]
+            axis.plot(own, place + spread(len(own)), "o", color=GREY, alpha=0.4, markersize=4)
+            ends = (row["logit_delta"], row["logit_delta_low"], row["logit_delta_high"])
+            axis.plot(ends[1:], [place] * 2, color=SERIES[0])
+            axis.plot(ends[0], place, "o", color=SERIES[0], markersize=8)
+            phrases.append(
+                f"{row['model']}, {name}, {interval(*ends, 'logit_delta')} with a gain in "
+                f"{row['positive']} of {row['pairs']} pairs"
+            )
+        axis.set_yticks(range(len(models)), models)
+        axis.set_ylim(len(models) - 0.5, -0.5)
+        axis.grid(visible=False, axis="y")
+        axis.set_title(name)
+    axes[-1].set_xlabel("Difference of logit(AUC)")
+    axes[0].plot([], [], "o", color=GREY, alpha=0.4, markersize=4, label="one pair")
+    axes[0].plot([], [], "o-", color=SERIES[0], label="mean, corrected 95 % interval")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
+    alt = f"Difference of logit(AUC) by leakage, with 95 % intervals: {'; '.join(phrases)}."
     return finish(figure, alt, data_label)
 
 
 @styled
 def right_and_wrong(table: pd.DataFrame, *, data_label: str) -> Figure:
-    """Width of usual and of sound intervals, each about its own value, in points of AUC.
+    """Width of intervals that ignore what observations share, and of those that account for it.
 
     Parameters
     ----------
@@ -231,8 +238,8 @@ def right_and_wrong(table: pd.DataFrame, *, data_label: str) -> Figure:
     axis.set_ylim(len(drawn) - 0.6, -0.65)
     axis.spines["left"].set_visible(False)
     axis.set_xlabel("Distance to the value, points of AUC")
-    axis.plot([], [], color=GREY, linewidth=3, label="the usual way")
-    axis.plot([], [], color=SERIES[0], linewidth=3, label="the way that holds")
+    axis.plot([], [], color=GREY, linewidth=3, label="ignoring what they share")
+    axis.plot([], [], color=SERIES[0], linewidth=3, label="accounting for it")
     figure.legend(*axis.get_legend_handles_labels(), loc="outside upper right", ncols=2)
     alt = f"Width of two intervals in points: {'; '.join(phrases)}."
     return finish(figure, alt, data_label)

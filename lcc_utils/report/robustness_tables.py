@@ -2,7 +2,7 @@
 
 The numbers of models are functions of the scores that a run keeps (``Results.measured``) and of
 each experiment's own threshold; a run without them gives a table without rows. Intervals are of
-differences, from a bootstrap that draws the same subjects with and without the change.
+differences: a subject is left out with and without the change at once.
 """
 
 from __future__ import annotations
@@ -13,16 +13,13 @@ import pandas as pd
 
 from lcc_utils.data.shift_scales import SCALES, SEVERITIES
 from lcc_utils.evaluation.paired import paired_intervals
-from lcc_utils.evaluation.resampling import Interval
 from lcc_utils.evaluation.result import Results
 from lcc_utils.evaluation.shifted import curve, predictions
-from lcc_utils.report.rows import HEADLINE, points, score, table
+from lcc_utils.report.rows import HEADLINE, ends, score, table, with_ends
 
 STUDIES = ("robustness",)
 GREATEST = SEVERITIES[-1]
-_REPLICATES = 1000
-_ENDS = ("", "_low", "_high")
-_CHANGES = [name + end for name in HEADLINE.values() for end in _ENDS]
+_CHANGES = with_ends(*HEADLINE.values())
 _SIZES = ["subjects", "cells"]
 
 
@@ -115,17 +112,13 @@ def _models(results: Results) -> Iterator[tuple[str, pd.DataFrame, float]]:
             yield result.variant, own, float(result.metrics["threshold"])
 
 
-def _changes(base: pd.DataFrame, changed: list[pd.DataFrame]) -> dict[str, float]:
-    found = paired_intervals([base], changed, tuple(HEADLINE), _REPLICATES)
+def _changes(base: pd.DataFrame, changed: list[pd.DataFrame]) -> dict[str, object]:
+    found = paired_intervals([base], changed, tuple(HEADLINE))
     return {
-        name + end: points(100 * value)
+        column: value
         for metric, name in HEADLINE.items()
-        for end, value in zip(_ENDS, _three(found[metric]), strict=True)
+        for column, value in ends(name, found[metric], 100).items()
     }
-
-
-def _three(found: Interval) -> tuple[float, float, float]:
-    return found.estimate, found.low, found.high
 
 
 def _sizes(scores: pd.DataFrame) -> dict[str, int]:

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from lcc_utils.evaluation.intervals import Interval
 from lcc_utils.evaluation.result import Missing, Result, Results
 
 FULL = "full"
 SCORE, POINT = 6, 4
+# Protocols that may put cells of one subject into training and validation.
+_MIXED = {"image", "images", "copies"}
 METRICS = ["auc", "f1_weighted", "f1_weighted_at_half", "sensitivity", "specificity", "threshold"]
 HEADLINE = {"auc": "auc_delta", "f1_weighted": "f1_delta"}
 
@@ -105,6 +108,28 @@ def subjects_of(result: Result, part: str) -> int:
     return result.record["split"]["subjects"][part]
 
 
+def trained_subjects(result: Result) -> int:
+    """Return the number of subjects whose cells the model that scored the test was trained on.
+
+    After a refit these are the training and the validation subjects. Where cells of a subject may
+    be on both sides, as in splits by image, it is the larger of the two, the least that it can be.
+    """
+    if "fitted" in result.record["split"]["subjects"]:
+        return subjects_of(result, "fitted")
+    counts = [subjects_of(result, part) for part in _trained_on(result)]
+    return max(counts) if result.protocol in _MIXED else sum(counts)
+
+
+def trained_cells(result: Result) -> int:
+    """Return the number of cells that the model that scored the test was trained on."""
+    return sum(result.record["split"].get(part, 0) for part in _trained_on(result))
+
+
+def _trained_on(result: Result) -> list[str]:
+    refit = result.settings.get("training", {}).get("refit", False)
+    return ["train", "validation"] if refit else ["train"]
+
+
 def score(value: float) -> float:
     """Round a score as every table does."""
     return round(float(value), SCORE)
@@ -115,13 +140,35 @@ def points(value: float) -> float:
     return round(float(value), POINT)
 
 
+def ends(name: str, found: Interval, scale: float = 1.0) -> dict[str, object]:
+    """Return an estimate and its interval as columns, and what there is to say of the interval.
+
+    With a scale of 100 they are points, and rounded as such. The column ``note`` is shown by
+    :func:`table` below the caption, not as a column.
+    """
+    rounded = score if scale == 1.0 else points
+    values = {"": found.estimate, "_low": found.low, "_high": found.high}
+    columns: dict[str, object] = {name + end: rounded(scale * v) for end, v in values.items()}
+    return columns | ({"note": found.note} if found.note else {})
+
+
+def with_ends(*names: str) -> list[str]:
+    """Return the columns of estimates with their intervals."""
+    return [name + end for name in names for end in ("", "_low", "_high")]
+
+
 def table(
     rows: list[dict], columns: list[str], counts: Iterable[str] = (), text: Iterable[str] = ()
 ) -> pd.DataFrame:
     """Return rows as a table: `counts` stay whole where one is missing, `text` stays text.
 
-    Every other column holds numbers, also in a table without rows.
+    Every other column holds numbers, also in a table without rows. What rows note about their
+    intervals is put into ``attrs["notes"]``, each note once.
     """
     frame = pd.DataFrame(rows, columns=columns)
+    frame.attrs["notes"] = list(dict.fromkeys(row["note"] for row in rows if row.get("note")))
     numbers = [c for c in columns if c not in {*counts, *text}]
-    return frame.astype(dict.fromkeys(counts, "Int64") | dict.fromkeys(numbers, "float64"))
+    kept = frame.attrs
+    frame = frame.astype(dict.fromkeys(counts, "Int64") | dict.fromkeys(numbers, "float64"))
+    frame.attrs = kept
+    return frame

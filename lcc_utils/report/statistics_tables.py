@@ -1,34 +1,42 @@
-"""Tables that set the usual way of computing an interval or a test beside one that holds."""
+"""Tables of intervals and tests that ignore subjects, beside those that account for them."""
 
 from __future__ import annotations
 
 import pandas as pd
 
+from lcc_utils.evaluation.resampling import percentile_range, pooled
 from lcc_utils.evaluation.result import Result, Results
-from lcc_utils.evaluation.statistics import (
-    TTest,
-    cell_intervals,
-    false_positive_rates,
-    naive_t,
-    percentile_range,
-    pooled,
-    subject_intervals,
-)
+from lcc_utils.evaluation.statistics import TTest, false_positive_rates, naive_t
+from lcc_utils.evaluation.subject_intervals import cell_intervals, subject_intervals
+from lcc_utils.report.claims import CLAIMS_FILE
+from lcc_utils.report.formatting import heading
 from lcc_utils.report.monte_carlo_tables import STUDIES, corrected, of_protocol, paired_test
-from lcc_utils.report.rows import Runs, by_variant, score, subjects_of, table
-from lcc_utils.report.training_tables import primary_runs
+from lcc_utils.report.primary_tables import primary_runs
+from lcc_utils.report.published_tables import read_published
+from lcc_utils.report.rows import (
+    Runs,
+    by_variant,
+    score,
+    subjects_of,
+    table,
+    trained_subjects,
+)
 
+_LEVEL = 0.95
+COVERAGE_FILE = CLAIMS_FILE.with_name("coverage.csv")
+# Methods in the order of evaluation.coverage.METHODS, and what is counted of each.
+METHODS, COUNTED = ("percentile", "bca", "jackknife"), ("coverage", "too_high", "too_low")
 # Of the simulation: enough for a standard error below .02, and little enough for seconds.
 DATASETS, ITERATIONS, _SEED = 1000, 30, 0
-_REPLICATES = 2000
 
 
 def right_and_wrong_table(_cells: pd.DataFrame, results: Results) -> pd.DataFrame:
-    """Set usual intervals and tests of AUC beside those that hold, on the same predictions.
+    """Compute intervals and tests of AUC twice on the same predictions.
 
-    Differences over iterations: the plain t test takes iterations for independent, the corrected
-    one does not. Pooled out-of-fold: cells for independent, or subjects. A mean over iterations:
-    the percentiles of the iterations are no interval of it.
+    ``usual`` ignores what observations share, ``sound`` accounts for it. Differences over
+    iterations: the plain t test takes iterations for independent, the corrected one does not.
+    Pooled out-of-fold: cells or subjects count as independent. A mean over iterations: the
+    percentiles of the iterations are no interval of it.
     """
     found = [of_protocol(runs, "patient") for runs in by_variant(results, *STUDIES)]
     rows = [
@@ -59,6 +67,33 @@ def false_positives_table(_cells: pd.DataFrame, _results: Results) -> pd.DataFra
     ]
     counts = ["data_sets", "iterations"]
     return table(rows, ["test", *counts, "rate", "standard_error"], counts, ["test"])
+
+
+def coverage_table(_cells: pd.DataFrame, _results: Results) -> pd.DataFrame:
+    """Give how often intervals over subjects hold the truth, by simulation.
+
+    ``coverage`` is the share of 95 % intervals that hold it; ``too_high`` and ``too_low`` are the
+    shares that lie wholly above and below it. The numbers are kept in ``book/coverage.csv``,
+    written by ``python -m bench.coverage``; see ``evaluation.coverage``.
+    """
+    found = read_published(COVERAGE_FILE)
+    keys = ["scenario", "all_subjects", "hem_subjects", "estimand", "metric"]
+    rows = []
+    for group, own in found.groupby(keys, sort=False):
+        row = dict(zip(keys, group, strict=True)) | {"replicates": own["replicates"].iloc[0]}
+        error = (_LEVEL * (1 - _LEVEL) / row["replicates"]) ** 0.5
+        row["note"] = f"the standard error of a coverage of {_LEVEL} is {error:.3f}"
+        row["metric"] = heading(str(row["metric"]))
+        row["effective_hem"] = own["effective_hem"].iloc[0]
+        for name, (_, one) in zip(METHODS, own.iterrows(), strict=True):
+            row |= {f"{what}_{name}": score(one[what]) for what in COUNTED}
+        rows.append(row)
+    counts, text = (
+        ["all_subjects", "hem_subjects", "replicates"],
+        ["scenario", "estimand", "metric"],
+    )
+    numbers = [f"{what}_{name}" for name in METHODS for what in COUNTED]
+    return table(rows, [*text, *numbers, *counts[:2], "effective_hem", counts[2]], counts, text)
 
 
 def _protocols(found: list[Runs]) -> list[dict]:
@@ -102,16 +137,16 @@ def _pooled(runs: Runs | None) -> list[dict]:
         return []
     predictions = pooled(runs.done)
     usual, sound = (
-        compute(predictions, metrics=("auc",), replicates=_REPLICATES, seed=_SEED)["auc"]
+        compute(predictions, metrics=("auc",))["auc"]
         for compute in (cell_intervals, subject_intervals)
     )
     subjects = predictions["subject"].nunique()
     return [
         {"quantity": f"AUC of {runs.variant}, pooled out-of-fold"}
         | {"computed_from": f"{len(predictions):,} cells of {subjects} subjects"}
-        | {"value": score(sound.estimate), "usual": "bootstrap over cells"}
+        | {"value": score(sound.estimate), "usual": "jackknife over cells"}
         | {"usual_range_low": score(usual.low), "usual_range_high": score(usual.high)}
-        | {"sound": "bootstrap over subjects"}
+        | {"sound": "jackknife over subjects"}
         | {"sound_range_low": score(sound.low), "sound_range_high": score(sound.high)}
     ]
 
@@ -123,7 +158,7 @@ def _percentiles(runs: Runs | None) -> list[dict]:
     sound = corrected(runs.done, "auc", "subjects")
     return [
         {"quantity": f"mean AUC of {runs.variant}, by subject"}
-        | {"computed_from": _iterations(runs.done), "value": score(sound.mean)}
+        | {"computed_from": _iterations(runs.done), "value": score(sound.estimate)}
         | {"usual": "percentiles of the iterations", "usual_range_low": score(low)}
         | {"usual_range_high": score(high), "sound": "corrected interval of the mean"}
         | {"sound_range_low": score(sound.low), "sound_range_high": score(sound.high)}
@@ -131,10 +166,8 @@ def _percentiles(runs: Runs | None) -> list[dict]:
 
 
 def _iterations(results: list[Result]) -> str:
-    train, test = (
-        round(sum(subjects_of(result, part) for result in results) / len(results), 1)
-        for part in ("train", "test")
-    )
+    train = round(sum(map(trained_subjects, results)) / len(results), 1)
+    test = round(sum(subjects_of(result, "test") for result in results) / len(results), 1)
     return f"{len(results)} iterations, {train:g} training and {test:g} test subjects"
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from lcc_utils.evaluation.paired import mean_metrics, paired_intervals
-from lcc_utils.evaluation.resampling import cell_intervals, pooled
+from lcc_utils.evaluation.resampling import pooled
 from lcc_utils.evaluation.result import Result, Results
 from lcc_utils.evaluation.steps import (
     RULES,
@@ -18,9 +18,10 @@ from lcc_utils.evaluation.steps import (
     threshold_on_test,
     thresholds_by_group,
 )
+from lcc_utils.evaluation.subject_intervals import cell_intervals
 from lcc_utils.report.claims import Claim, load_claims
-from lcc_utils.report.rows import Runs, by_variant, points, score, table
-from lcc_utils.report.training_tables import primary_runs
+from lcc_utils.report.primary_tables import primary_runs
+from lcc_utils.report.rows import Runs, by_variant, ends, points, score, table, with_ends
 
 STUDIES = ("primary", "recipe", "steps")
 STATED = "stated by the paper"
@@ -38,8 +39,6 @@ RECIPES = {
     "constant rate, last epoch": "last epoch for best epoch",
 }
 _METRICS = ("auc", "f1_weighted")
-# The interval over cells stands as a contrast alone: fewer replicates do.
-_REPLICATES, _CELL_REPLICATES, _SEED = 1000, 200, 0
 
 Predictions = list[pd.DataFrame]
 
@@ -67,8 +66,8 @@ class Chain:
 def steps_alone_table(_cells: pd.DataFrame, results: Results) -> pd.DataFrame:
     """Measure each step by itself against the honest result, on the same subjects.
 
-    Changes are in points, with intervals from a bootstrap over subjects that draws the same ones
-    for both. Thresholds are those that each step chooses once, on all cells.
+    Changes are in points, with jackknife intervals that leave a subject out of both at once.
+    Thresholds are those that each step chooses once, on all cells.
     """
     rows = []
     for chain in chains(results):
@@ -171,15 +170,11 @@ def _row(chain: Chain, step: str, found: Predictions) -> dict[str, object]:
     row: dict[str, object] = {"model": chain.model, "step": step}
     row |= {name: score(value) for name, value in mean_metrics(found, _METRICS).items()}
     if found is not chain.honest:
-        changes = paired_intervals(chain.honest, found, _METRICS, _REPLICATES, _SEED)
+        changes = paired_intervals(chain.honest, found, _METRICS)
         for name, short in (("f1_weighted", "f1_delta"), ("auc", "auc_delta")):
-            own = changes[name]
-            ends = {"": own.estimate, "_low": own.low, "_high": own.high}
-            row |= {short + end: points(100 * value) for end, value in ends.items()}
+            row |= ends(short, changes[name], 100)
     first = found[0]
-    over_cells = cell_intervals(
-        first, None, ("f1_weighted",), replicates=_CELL_REPLICATES, seed=_SEED
-    )["f1_weighted"]
+    over_cells = cell_intervals(first, None, ("f1_weighted",))["f1_weighted"]
     return row | {
         "f1_width_cells": points(100 * (over_cells.high - over_cells.low)),
         "subjects": first["subject"].nunique(),
@@ -192,7 +187,7 @@ def _headline() -> list[Claim]:
 
 
 def _steps_table(rows: list[dict]) -> pd.DataFrame:
-    changes = [name + end for name in ("f1_delta", "auc_delta") for end in ("", "_low", "_high")]
+    changes = with_ends("f1_delta", "auc_delta")
     columns = ["model", "step", "f1_weighted", *changes[:3], "auc", *changes[3:]]
     counts = ["subjects", "cells"]
     return table(rows, [*columns, "f1_width_cells", *counts], counts, ["model", "step"])

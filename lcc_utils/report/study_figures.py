@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lcc_utils.evaluation.result import Result, Results
+from lcc_utils.evaluation.subject_intervals import ESTIMANDS
 from lcc_utils.report.ablation_tables import PAPER_VARIANTS, ablation_runs_table
 from lcc_utils.report.formatting import MINUS, cell, interval
 from lcc_utils.report.rows import FULL
@@ -42,14 +43,20 @@ def primary_forest(table: pd.DataFrame, *, data_label: str) -> Figure:
     whole = table[table["auc"].notna()]
     if whole.empty:
         return absent("The primary analysis", data_label=data_label)
-    figure, axes = new_figure(0.62 * len(whole) + 1.9, rows=2, sharey=True)
+    models = list(dict.fromkeys(whole["model"]))
+    figure, axes = new_figure(0.72 * len(models) + 2.1, rows=2, sharey=True)
+    looks = dict(zip(ESTIMANDS, ((SERIES[0], -0.15), (SERIES[1], 0.15)), strict=True))
     for axis, (column, name) in zip(axes, _NAMES.items(), strict=True):
-        for place, (_, row) in enumerate(whole.iterrows()):
-            _estimate(axis, row, column, place, SERIES[0])
-        _rows(axis, whole["model"])
+        for _, row in whole.iterrows():
+            colour, shift = looks[row["estimand"]]
+            _estimate(axis, row, column, models.index(row["model"]) + shift, colour)
+        _rows(axis, models)
         axis.set_title(name)
+    for estimand, (colour, _) in looks.items():
+        axes[0].plot([], [], "o-", color=colour, label=estimand)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
     phrases = [
-        f"{row['model']} has an AUC of {_interval(row, 'auc')} and a weighted F1 of "
+        f"{row['model']}, {row['estimand']}: AUC {_interval(row, 'auc')}, weighted F1 "
         f"{_interval(row, 'f1_weighted')}"
         for _, row in whole.iterrows()
     ]
@@ -58,8 +65,9 @@ def primary_forest(table: pd.DataFrame, *, data_label: str) -> Figure:
         f"Pooled out-of-fold predictions of {first['subjects']} subjects and "
         f"{first['cells']:,} cells, bars are 95 % intervals over subjects: {'; '.join(phrases)}."
     )
-    if len(whole) < len(table):
-        alt += f" Not complete, and left out: {listing(table.loc[table['auc'].isna(), 'model'])}."
+    left_out = list(dict.fromkeys(table.loc[table["auc"].isna(), "model"]))
+    if left_out:
+        alt += f" Not complete, and left out: {listing(left_out)}."
     return finish(figure, alt, data_label)
 
 
@@ -87,23 +95,41 @@ def baselines_dots(table: pd.DataFrame, *, data_label: str) -> Figure:
 
 
 @styled
-def search(table: pd.DataFrame, *, data_label: str) -> Figure:
-    """Change of inner AUC against the base by variant: mean as a dot, least to most as a line."""
-    drawn = table[table["auc_delta"].notna()]
+def search(table: pd.DataFrame, parts: pd.DataFrame, *, data_label: str) -> Figure:
+    """Change of inner AUC against the base by variant: a dot a part and seed, the median a line.
+
+    Parameters
+    ----------
+    table, parts
+        The tables ``search`` and ``search_parts``.
+    data_label
+        What the numbers were computed on.
+    """
+    drawn = table[table["auc_delta_median"].notna()]
     if drawn.empty:
         return absent("The search", data_label=data_label)
-    figure, (axis,) = new_figure(0.34 * len(drawn) + 1.2)
+    figure, (axis,) = new_figure(0.34 * len(drawn) + 1.6)
     axis.axvline(0, color=GREY, linewidth=0.8)
-    for place, (_, row) in enumerate(drawn.iterrows()):
-        axis.plot([row["auc_delta_min"], row["auc_delta_max"]], [place] * 2, color=SERIES[0])
-        axis.plot(row["auc_delta"], place, "o", color=SERIES[0], markersize=7)
+    splits = sorted(parts["split"].unique())
+    for place, variant in enumerate(drawn["variant"]):
+        own = parts[parts["variant"] == variant]
+        for colour, split in zip(colours(len(splits)), splits, strict=True):
+            values = own.loc[own["split"] == split, "auc_delta"].dropna()
+            axis.plot(values, place + spread(len(values)), "o", color=colour, markersize=5)
+        middle = drawn["auc_delta_median"].iloc[place]
+        axis.plot([middle] * 2, [place - 0.3, place + 0.3], color="black", linewidth=2)
+    for colour, split in zip(colours(len(splits)), splits, strict=True):
+        axis.plot([], [], "o", color=colour, label=split)
+    axis.plot([], [], color="black", linewidth=2, label="median")
     _rows(axis, drawn["variant"])
     axis.set_xlabel("Change of AUC against the base, points")
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside upper right", ncols=4)
     phrases = [
-        f"{row['variant']} {cell(row['auc_delta'], 'auc_delta')} over {row['runs']} runs"
+        f"{row['variant']} {cell(row['auc_delta_median'], 'auc_delta')}, from "
+        f"{cell(row['auc_delta_min'], 'auc_delta')} to {cell(row['auc_delta_max'], 'auc_delta')}"
         for _, row in drawn.iterrows()
     ]
-    alt = f"Mean change of inner AUC against the base in points: {listing(phrases)}."
+    alt = f"Median change of inner AUC against the base in points, over parts: {listing(phrases)}."
     return finish(figure, alt, data_label)
 
 
@@ -139,7 +165,7 @@ def factorial_effects(table: pd.DataFrame, *, data_label: str) -> Figure:
         for _, row in table.iterrows()
     ]
     alt = (
-        f"Effects in points with 95 % intervals, over {table['runs'].iloc[0]} runs in "
+        f"Effects in points with 95 % intervals over splits, from {table['runs'].iloc[0]} runs in "
         f"{table['blocks'].iloc[0]} blocks: {'; '.join(phrases)}."
     )
     return finish(figure, alt, data_label)

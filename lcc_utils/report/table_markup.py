@@ -20,12 +20,16 @@ def to_html(frame: pd.DataFrame, caption: str, name: str | None = None) -> str:
     """Return a table as HTML that a screen reader and a narrow page can use.
 
     The caption names what the table shows; the data it was computed on, from
-    ``frame.attrs["data"]``, is added to it. Headings have a scope, the first column heads its row,
-    numbers have the class ``lcc-number``; no colour is set, so a light or dark page decides.
+    ``frame.attrs["data"]``, and notes on its intervals, ``frame.attrs["notes"]``, are added to it.
+    Headings have a scope, the first column heads its row, numbers have the class ``lcc-number``;
+    no colour is set, so a light or dark page decides.
     With a name, the caption ends in a link that saves the table as ``name.csv``, unrounded.
     """
     data = frame.attrs.get("data", "")
     whole = f"{caption.rstrip('.')}. Computed on {data}." if data else caption
+    if notes := frame.attrs.get("notes"):
+        said = "; ".join(notes)
+        whole = f"{whole.rstrip('.')}. {said[0].upper()}{said[1:]}."
     columns = _columns(frame)
     lines = [
         f'<div class="lcc-table-scroll" role="region" tabindex="0" '

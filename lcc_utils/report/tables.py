@@ -23,10 +23,15 @@ from lcc_utils.report import (
     efficiency_tables,
     foreign_tables,
     label_noise_tables,
+    leakage_tables,
     ledger,
     monte_carlo_tables,
     paper_tables,
+    primary_tables,
+    published_tables,
+    repeat_tables,
     robustness_tables,
+    search_tables,
     statistics_tables,
     steps_tables,
     training_tables,
@@ -127,6 +132,11 @@ def claim_counts_table(cells: pd.DataFrame, results: Results) -> pd.DataFrame:
     return ledger.counts(claims_table(cells, results))
 
 
+def claim_causes_table(cells: pd.DataFrame, results: Results) -> pd.DataFrame:
+    """List what the claims that differ or are contradicted go back to."""
+    return ledger.causes(claims_table(cells, results))
+
+
 _MONTE_CARLO = monte_carlo_tables.STUDIES
 _ATTENTION = attention_tables.STUDIES
 _LEDGER = ("training", "primary", "ablation", *_MONTE_CARLO)
@@ -139,17 +149,26 @@ TABLES: dict[str, Table] = {
     "duplicate_pairs": Table(data_tables.duplicate_pairs_table, NONE, measured=False),
     "progress": Table(progress_table, ALL),
     "model": Table(model_table, ALL),
-    "claims": Table(claims_table, _LEDGER),
-    "claim_counts": Table(claim_counts_table, _LEDGER),
+    # Each verdict names its own evidence, which is seldom the run's cells.
+    "claims": Table(claims_table, _LEDGER, measured=False),
+    "claim_counts": Table(claim_counts_table, _LEDGER, measured=False),
+    "claim_causes": Table(claim_causes_table, _LEDGER, measured=False),
     "steps_alone": Table(steps_tables.steps_alone_table, steps_tables.STUDIES),
     "steps_together": Table(steps_tables.steps_together_table, steps_tables.STUDIES),
     "even_counts": Table(paper_tables.even_counts_table, NONE, measured=False),
     "training": Table(training_tables.training_table, ("training",)),
     "training_subjects": Table(training_tables.training_subjects_table, ("training",)),
     "shared": Table(training_tables.shared_table, ("shared",)),
-    "primary": Table(training_tables.primary_table, ("primary",)),
-    "primary_comparisons": Table(training_tables.primary_comparisons_table, ("primary",)),
-    "search": Table(training_tables.search_table, ("search",)),
+    "primary": Table(primary_tables.primary_table, ("primary",)),
+    "primary_influence": Table(primary_tables.primary_influence_table, ("primary",)),
+    "primary_comparisons": Table(primary_tables.primary_comparisons_table, ("primary",)),
+    "repeats": Table(repeat_tables.repeats_table, (repeat_tables.REPEATS,)),
+    "transport": Table(repeat_tables.transport_table, (repeat_tables.TRANSPORT,)),
+    "search": Table(search_tables.search_table, ("search",)),
+    "search_parts": Table(search_tables.search_parts_table, ("search",)),
+    "published_entries": Table(published_tables.published_entries_table, NONE, measured=False),
+    "published_agreement": Table(published_tables.published_agreement_table, NONE, measured=False),
+    "coverage": Table(statistics_tables.coverage_table, NONE, measured=False),
     "baselines": Table(training_tables.baselines_table, ("baselines",)),
     "literature": Table(training_tables.literature_table, NONE, measured=False),
     "ablation": Table(ablation_tables.ablation_table, ("ablation",)),
@@ -158,7 +177,7 @@ TABLES: dict[str, Table] = {
     "recipe": Table(ablation_tables.recipe_table, ("recipe",)),
     "monte_carlo": Table(monte_carlo_tables.monte_carlo_table, _MONTE_CARLO),
     "monte_carlo_subjects": Table(monte_carlo_tables.monte_carlo_subjects_table, _MONTE_CARLO),
-    "leakage": Table(monte_carlo_tables.leakage_table, monte_carlo_tables.LEAKAGE_STUDIES),
+    "leakage": Table(leakage_tables.leakage_table, leakage_tables.STUDIES),
     "right_and_wrong": Table(statistics_tables.right_and_wrong_table, ("primary", *_MONTE_CARLO)),
     "calibration": Table(calibration_tables.calibration_table, calibration_tables.STUDIES),
     "operating_points": Table(

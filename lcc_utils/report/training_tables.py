@@ -1,37 +1,23 @@
-"""Tables of the training chapter: the primary analysis, official folds, baselines, the search."""
+"""Tables of the training chapter: official folds, shared subjects and baselines."""
 
 from __future__ import annotations
 
 import pandas as pd
 
 from lcc_utils.evaluation.result import Result, Results
-from lcc_utils.evaluation.statistics import (
-    delong,
-    holm,
-    paired_permutation,
-    pooled,
-    subject_intervals,
-)
 from lcc_utils.evaluation.subjects import subject_spread
 from lcc_utils.report.literature import load_literature
 from lcc_utils.report.rows import (
     METRICS,
     Runs,
     by_variant,
-    change_summary,
     metric_frame,
-    paired_changes,
     points,
     score,
-    subjects_of,
     table,
-    tested,
+    trained_cells,
+    trained_subjects,
 )
-
-PRIMARY_METRICS = ("auc", "f1_weighted", "sensitivity", "specificity")
-BASE = "base"
-# More than these change the ends of an interval by less than the last decimal shown.
-_REPLICATES, _PERMUTATIONS, _SEED = 2000, 2000, 0
 
 
 def training_table(_cells: pd.DataFrame, results: Results) -> pd.DataFrame:
@@ -43,7 +29,7 @@ def training_table(_cells: pd.DataFrame, results: Results) -> pd.DataFrame:
             {"split": result.split}
             | {name: score(found[name]) for name in METRICS}
             | {"test_subjects": found["subjects"], "test_cells": found["cells"]}
-            | {"training_cells": result.record["split"]["train"]}
+            | {"training_cells": trained_cells(result)}
         )
     columns = ["split", *METRICS, "test_subjects", "test_cells", "training_cells"]
     return pd.DataFrame(rows, columns=columns)
@@ -91,87 +77,11 @@ def shared_table(_cells: pd.DataFrame, results: Results) -> pd.DataFrame:
     return table(rows, [*text, "auc", "auc_shared", "auc_delta", *counts], counts, text)
 
 
-def primary_table(_cells: pd.DataFrame, results: Results) -> pd.DataFrame:
-    """Give each model's metrics on pooled out-of-fold predictions, with intervals over subjects.
-
-    A model of which a part is missing has its parts counted and no numbers: what is pooled from
-    some parts is measured on other subjects than the rest.
-    """
-    rows = []
-    for runs in primary_runs(results):
-        row: dict[str, object] = {"model": runs.variant}
-        if runs.whole:
-            predictions = pooled(runs.done)
-            found = subject_intervals(
-                predictions, metrics=PRIMARY_METRICS, replicates=_REPLICATES, seed=_SEED
-            )
-            for name in PRIMARY_METRICS:
-                ends = {"": "estimate", "_low": "low", "_high": "high"}
-                row |= {name + end: score(getattr(found[name], of)) for end, of in ends.items()}
-            row |= _counted(predictions)
-        rows.append(row | {"parts": len(runs.done), "planned": runs.planned})
-    counts = ["subjects", "hem_subjects", "cells", "parts", "planned"]
-    columns = [name + end for name in PRIMARY_METRICS for end in ("", "_low", "_high")]
-    return table(rows, ["model", *columns, *counts], counts, ["model"])
-
-
-def primary_comparisons_table(_cells: pd.DataFrame, results: Results) -> pd.DataFrame:
-    """Compare each model with the first one, on the same pooled out-of-fold predictions.
-
-    ``p_permutation`` swaps the two models' scores subject by subject; ``p_holm`` is adjusted for
-    the number of comparisons. DeLong's p takes cells for independent and stands as the contrast.
-    """
-    columns = ["model", "against", "auc_delta", "p_permutation", "p_holm", "p_delong"]
-    counts = ["subjects", "cells"]
-    whole = [runs for runs in primary_runs(results) if runs.whole]
-    rows = []
-    if whole:
-        first = pooled(whole[0].done)
-        for runs in whole[1:]:
-            rows.append({"model": runs.variant, "against": whole[0].variant})
-            rows[-1] |= _comparison(pooled(runs.done), first)
-        adjusted = holm([row["p_permutation"] for row in rows])
-        for row, p in zip(rows, adjusted, strict=True):
-            row |= {"p_holm": score(p), "p_permutation": score(row["p_permutation"])}
-    return table(rows, columns + counts, counts, ["model", "against"])
-
-
-def primary_runs(results: Results) -> list[Runs]:
-    """Return the parts of each model of the primary analysis; one seed of folds is pooled."""
-    found = by_variant(results, "primary")
-    seed = min((place.seed for runs in found for place in (*runs.done, *runs.missing)), default=0)
-    return [
-        Runs(
-            runs.study,
-            runs.variant,
-            [result for result in runs.done if result.seed == seed],
-            [place for place in runs.missing if place.seed == seed],
-        )
-        for runs in found
-    ]
-
-
-def search_table(_cells: pd.DataFrame, results: Results) -> pd.DataFrame:
-    """Order the variants of the search by their mean AUC, with the paired change to the base."""
-    found = by_variant(results, "search")
-    changes = paired_changes(metric_frame(r for runs in found for r in runs.done), BASE)
-    rows = []
-    for runs in found:
-        scores = [result.metrics["auc"] for result in runs.done]
-        row = {"variant": runs.variant, "runs": len(runs.done), "planned": runs.planned}
-        row["auc"] = score(pd.Series(scores, dtype=float).mean())
-        own = changes[changes["variant"] == runs.variant]
-        rows.append(row | change_summary(own, ["auc_delta"]) | tested(runs.done))
-    rows.sort(key=lambda row: (pd.isna(row["auc"]), -row["auc"]))
-    columns = ["variant", "runs", "planned", "auc", "auc_delta", "auc_delta_min", "auc_delta_max"]
-    counts = ["runs", "planned", "test_subjects", "test_cells"]
-    return table(rows, columns + counts[2:], counts, ["variant"])
-
-
 def baselines_table(_cells: pd.DataFrame, results: Results) -> pd.DataFrame:
     """Give each model's AUC and weighted F1 in each direction, the best mean AUC first.
 
-    Over several seeds these are means. A model without a result is listed without numbers.
+    Over several seeds these are means. A model without a result in every direction has no rank:
+    it is listed last.
     """
     found = by_variant(results, "baselines")
     done = [result for runs in found for result in runs.done]
@@ -179,10 +89,12 @@ def baselines_table(_cells: pd.DataFrame, results: Results) -> pd.DataFrame:
     rows = []
     for runs in found:
         scores = metric_frame(runs.done)
-        row: dict[str, object] = {"model": runs.variant, "auc": scores["auc"].mean()}
+        row: dict[str, object] = {"model": runs.variant}
         for name in ("auc", "f1_weighted"):
             means = scores.groupby("split")[name].mean() if len(scores) else {}
             row |= {f"{name}, {split}": score(means.get(split, float("nan"))) for split in splits}
+        # One direction alone gives nan: such a model is not ranked.
+        row["auc"] = sum(row[f"auc, {split}"] for split in splits) if splits else float("nan")
         rows.append(row | _model(runs) | {"runs": len(runs.done), "planned": runs.planned})
     rows.sort(key=lambda row: (pd.isna(row["auc"]), -row["auc"]))
     directions = [f"{name}, {split}" for name in ("auc", "f1_weighted") for split in splits]
@@ -203,34 +115,8 @@ def _direction(result: Result) -> tuple[str, str, int]:
 
 def _trained(result: Result, end: str) -> dict[str, int]:
     return {
-        f"training_subjects{end}": subjects_of(result, "train"),
-        f"training_cells{end}": result.record["split"]["train"],
-    }
-
-
-def _counted(predictions: pd.DataFrame) -> dict[str, int]:
-    return {
-        "subjects": predictions["subject"].nunique(),
-        "hem_subjects": predictions.loc[predictions["label"] == 0, "subject"].nunique(),
-        "cells": len(predictions),
-    }
-
-
-def _comparison(own: pd.DataFrame, first: pd.DataFrame) -> dict[str, float]:
-    """Compare two models' predictions of the same cells, matched by cell."""
-    keys = ["cell_id", "subject", "label"]
-    both = own.merge(first, on=keys, suffixes=("", "_first"), validate="one_to_one")
-    a = both[[*keys, "score", "called"]]
-    b = both[[*keys, "score_first", "called_first"]]
-    b = b.rename(columns={"score_first": "score", "called_first": "called"})
-    difference, p = paired_permutation(a, b, "auc", permutations=_PERMUTATIONS, seed=_SEED)
-    naive = delong(both["label"], both["score"], both["score_first"])
-    return {
-        "auc_delta": points(100 * difference),
-        "p_permutation": p,
-        "p_delong": score(naive.p),
-        "subjects": both["subject"].nunique(),
-        "cells": len(both),
+        f"training_subjects{end}": trained_subjects(result),
+        f"training_cells{end}": trained_cells(result),
     }
 
 
@@ -245,7 +131,7 @@ def _model(runs: Runs) -> dict[str, object]:
         "size": first.settings.get("pixels", {}).get("size"),
         "protocol": first.protocol,
         "trained_on": "; ".join(
-            f"{r.record['split']['train']:,} cells of {subjects_of(r, 'train')} subjects"
+            f"{trained_cells(r):,} cells of {trained_subjects(r)} subjects"
             for r in by_split.values()
         ),
         "tested_on": "; ".join(

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from lcc_utils.evaluation.resampling import Interval, pooled, subject_intervals
+from lcc_utils.evaluation.intervals import Interval
+from lcc_utils.evaluation.resampling import pooled
 from lcc_utils.evaluation.result import Result
+from lcc_utils.evaluation.subject_intervals import subject_intervals
 from lcc_utils.evaluation.weighted import METRICS
 from lcc_utils.report.arithmetic import precision_of_counts
 from lcc_utils.report.findings import (
@@ -23,7 +25,7 @@ from lcc_utils.report.findings import (
 )
 from lcc_utils.report.formatting import MISSING, interval, quantity
 from lcc_utils.report.literature import own_figures
-from lcc_utils.report.training_tables import primary_runs
+from lcc_utils.report.primary_tables import primary_runs
 from lcc_utils.report.verdicts_official import official_counts
 
 if TYPE_CHECKING:
@@ -37,7 +39,6 @@ PAPER_BACKBONE, PAPER_WEIGHTS, PAPER_SIZE, PAPER_PROTOCOL = (
     "patient",
 )
 MONTE_CARLO = ("monte_carlo", "monte_carlo_trained")
-_REPLICATES, _SEED = 2000, 0
 # How iterations become one number; the ends are the 2.5th and 97.5th percentiles.
 _STATISTICS: dict[str, Callable[[np.ndarray], float]] = {
     "mean": lambda values: float(values.mean()),
@@ -69,7 +70,8 @@ def _measured(claim: Claim, evidence: Evidence) -> Finding:
     """Judge the paper's test figure by our runs of its experiment; else show the nearest.
 
     The nearest is the first model of the primary analysis, with its interval over subjects where
-    that analysis is whole, else the range of the trainings.
+    that analysis is whole, else the range of the trainings. No number from drawn cells stands
+    beside a figure of the paper.
     """
     results = evidence.results.get("training", [])
     same = [result for result in results if matches_paper(result, evidence.cells)]
@@ -86,11 +88,9 @@ def _measured(claim: Claim, evidence: Evidence) -> Finding:
 def _nearest(claim: Claim, evidence: Evidence) -> tuple[Interval, str] | None:
     """Return what the first model of the primary analysis measured, and on what; None without."""
     whole = _first_of_primary(evidence)
-    if not whole or claim.measure not in METRICS:
+    if not whole or evidence.drawn or claim.measure not in METRICS:
         return None
-    found = subject_intervals(
-        pooled(whole), metrics=(claim.measure,), replicates=_REPLICATES, seed=_SEED
-    )[claim.measure]
+    found = subject_intervals(pooled(whole), metrics=(claim.measure,))[claim.measure]
     return found, f"{evidence.label}; {_setting(whole[0])}, out-of-fold by subject"
 
 
@@ -173,6 +173,8 @@ def _judged(
     places = max(claim.places, 1)
     ours = " to ".join(quantity(x, "ratio", places) for x in sorted({min(values), max(values)}))
     computed_on = f"{evidence.label}; {setting}"
+    if not same and evidence.drawn:
+        return Finding(MISSING, MISSING, NOT_RUN)
     if not same:
         return Finding(f"nearest: {ours} %", computed_on, NOT_RUN)
     low, high = min(values) - claim.tolerance, max(values) + claim.tolerance
