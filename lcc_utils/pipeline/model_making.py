@@ -21,8 +21,9 @@ from lcc_utils.pipeline import provenance
 from lcc_utils.pipeline.cells import open_cells
 from lcc_utils.pipeline.config import RunConfig
 from lcc_utils.pipeline.learners import fit_network
-from lcc_utils.pipeline.model_files import FEATURES, ModelRecord, write_model_dir
+from lcc_utils.pipeline.model_files import FEATURES, write_model_dir
 from lcc_utils.pipeline.model_numbers import calibration, measured, pooled, short, thresholds
+from lcc_utils.pipeline.model_record import ModelRecord
 from lcc_utils.pipeline.run_record import read_config, read_run
 from lcc_utils.pipeline.verify import load_results
 from lcc_utils.report.model_directory import card

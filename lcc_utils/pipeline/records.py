@@ -11,6 +11,7 @@ from lcc_utils.errors import DataError
 __all__ = ["ExperimentRecord", "MeasuredRecord", "OriginRecord", "RunRecord", "checked"]
 
 Key = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+TableName = Annotated[str, Field(pattern=r"^[\w-][\w.-]*\.csv$")]
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -112,7 +113,7 @@ class MeasuredRecord(_Record):
     """What says which parts of a measurement are done, with the digests of their tables."""
 
     parts: list[str]
-    files: dict[Annotated[str, Field(pattern=r"^[\w-][\w.-]*\.csv$")], str]
+    files: dict[TableName, str]
 
 
 class OriginRecord(_Record):
