@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -79,6 +80,9 @@ class PixelCache:
         Where the array is kept; by default the package's cache directory.
     progress
         Whether to show a progress bar while decoding.
+    read
+        Gives the finished image, uint8 ``(size, size, 3)``, for an entry of ``path``; by default
+        the file that it names is decoded, cropped and resized.
 
     Notes
     -----
@@ -95,10 +99,12 @@ class PixelCache:
         crop: int = FRAME,
         cache_dir: str | os.PathLike[str] | None = None,
         progress: bool = False,
+        read: Callable[[str], np.ndarray] | None = None,
     ) -> None:
         if size < 1 or crop < 1:
             raise RequestError(f"pixels.size ({size}) and pixels.crop ({crop}) must be positive.")
         self.size, self.crop = size, crop
+        self._read = read or (lambda path: prepare(path, size, crop))
         self._rows = {cell: row for row, cell in enumerate(cells["cell_id"])}
         folder = Path(cache_dir) if cache_dir else default_cache_dir()
         self.path = folder / f"pixels-{self._key(cells)}.u8"
@@ -134,7 +140,7 @@ class PixelCache:
                 out.seek(done * image_bytes)
                 for start in range(done, len(paths), _CHUNK):
                     some = paths[start : start + _CHUNK]
-                    images = pool.map(lambda p: prepare(p, self.size, self.crop), some)
+                    images = pool.map(self._read, some)
                     out.write(np.stack(list(images)).tobytes())
                     bar.update(len(some))
             partial.replace(self.path)

@@ -178,15 +178,26 @@ def experiment_folders(experiments: Path) -> dict[str, Folder]:
     found: dict[str, Folder] = {}
     for path in sorted(experiments.glob("*")):
         if path.suffix == ".zip":
-            try:
-                pack = zipfile.ZipFile(path)
-            except zipfile.BadZipFile as error:
-                raise DataError(f"{path} is damaged ({error}); restore it.") from error
-            keys = {name.partition("/")[0] for name in pack.namelist()}
-            found |= {key: zipfile.Path(pack, f"{key}/") for key in sorted(keys)}
+            found |= packed_experiments(path)
         elif path.is_dir() and not path.name.startswith("."):
             found[path.name] = path
     return found
+
+
+def packed_experiments(path: Path) -> dict[str, Folder]:
+    """Return every experiment of a pack by key.
+
+    Raises
+    ------
+    DataError
+        If it is no whole archive.
+    """
+    try:
+        pack = zipfile.ZipFile(path)
+    except zipfile.BadZipFile as error:
+        raise DataError(f"{path} is damaged ({error}); restore it.") from error
+    keys = {name.partition("/")[0] for name in pack.namelist()}
+    return {key: zipfile.Path(pack, f"{key}/") for key in sorted(keys)}
 
 
 def write_pack(path: Path, folders: Iterable[Path]) -> None:
