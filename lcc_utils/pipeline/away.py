@@ -129,6 +129,10 @@ def _work(folder: Path, runs: Path, jobs: int, until: float, progress: bool) -> 
     waiting = [one for one in parcel.experiments if not has_result(runs, one.key)]
     failed = compute(waiting, parcel.cells, runs, Workers(jobs, deadline=until), progress)
     write_json(runs / "failures.json", failed)
+    # joblib's workers wait for more, and this process would wait for them.
+    from joblib.externals.loky import get_reusable_executor
+
+    get_reusable_executor().shutdown(kill_workers=True)
 
 
 def _packed(folder: Path, out: Path, runs: Path, facts: dict[str, Any]) -> dict[str, Any]:
