@@ -97,7 +97,7 @@ def leakage_splits(
     ------
     RequestError
         If test_share is not between 0 and 1, or a class has too few subjects, or too few cells
-        to replace one for each subject.
+        to replace one.
     """
     if not 0 < test_share < 1:
         raise RequestError(
@@ -190,12 +190,12 @@ def _replaced(
         mine = own[own["label"] == label]
         new = [table[table["label"] == label] for table in others]
         count = min(len(mine) // 2, *(len(table) for table in new))
-        if count < max(table["subject"].nunique() for table in new):
+        if not count:
             raise RequestError(
                 f"Class {class_name(label)} has {len(mine)} training cell(s), and "
                 f"{' and '.join(str(len(table)) for table in new)} other cell(s) of its test "
-                "subjects and of its controls, so that not every one of these subjects can take "
-                "the place of a cell to measure leakage. Add data, or use another seed."
+                "subjects and of its controls, so that no cell can be replaced to measure "
+                "leakage; it takes two, one and one. Add data, or use another seed."
             )
         kept = mine.iloc[rng.permutation(len(mine))[count:]]
         for parts, table in zip(made, new, strict=True):

@@ -162,7 +162,7 @@ class _Splits:
     def __init__(self, cells: pd.DataFrame, digest: str) -> None:
         self._cells, self._digest = cells, digest
         self._label = subject_label(cells)
-        self._fitted: set[tuple[str, ...]] = set()
+        self._checked: dict[tuple[SplitSettings, int, bool], str] = {}
         self._made: dict[tuple[SplitSettings, int], tuple[list[Split], str]] = {}
         self._digests: dict[tuple[int, ...], str] = {}
 
@@ -171,12 +171,11 @@ class _Splits:
         if (settings, seed) not in self._made:
             self._made[settings, seed] = self._make(settings, seed)
         splits, reason = self._made[settings, seed]
-        try:
-            for split in splits:
-                if out_of_fold or not split.validation:
-                    self._check_out_of_fold(split)
-        except RequestError as error:
-            return [], str(error)
+        if (settings, seed, out_of_fold) not in self._checked:
+            own = [split for split in splits if out_of_fold or not split.validation]
+            self._checked[settings, seed, out_of_fold] = self._too_few(own)
+        if too_few := self._checked[settings, seed, out_of_fold]:
+            return [], too_few
         return splits, reason
 
     def source(self, settings: SplitSettings) -> tuple[tuple[int, ...], str]:
@@ -200,12 +199,15 @@ class _Splits:
             return [], str(error)
         return splits, ""
 
-    def _check_out_of_fold(self, split: Split) -> None:
-        """Raise a RequestError if a class has too few subjects to choose out of fold."""
-        if split.fitting not in self._fitted:
-            own = self._cells["cell_id"].isin(split.fitting)
-            need_two_subjects(self._cells[own], self._label[own])
-            self._fitted.add(split.fitting)
+    def _too_few(self, splits: list[Split]) -> str:
+        """Return why one of some splits cannot choose out of fold: a class has too few subjects."""
+        try:
+            for split in splits:
+                own = self._cells["cell_id"].isin(split.fitting)
+                need_two_subjects(self._cells[own], self._label[own])
+        except RequestError as error:
+            return str(error)
+        return ""
 
 
 def make_splits(settings: SplitSettings, cells: pd.DataFrame, seed: int) -> list[Split]:
