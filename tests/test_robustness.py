@@ -267,7 +267,7 @@ def test_a_network_learns_from_the_same_wrong_labels(forty, monkeypatch):
     monkeypatch.setattr(training, "fit", fit)
     network = {"model": {"backbone": "small_cnn"}, "training": noisy}
     fit_network(ExperimentSettings(pixels={"size": 32}, **network), cells, split, 7, Pixels())
-    wrong = wrong_labels(sorted(split.train), 0.25, 7)
+    wrong = wrong_labels(split.train, 0.25, 7)
     truth = cells["label"].to_numpy()
     np.testing.assert_array_equal(seen["train"] != truth[:40], wrong)
     np.testing.assert_array_equal(seen["validation"], truth[40:60])

@@ -121,10 +121,11 @@ def _split_record(experiment: Experiment, cells: pd.DataFrame) -> dict[str, Any]
     split = experiment.split
     subject = cells.set_index("cell_id")["subject"]
     sides = {part: subject.loc[list(getattr(split, part))] for part in _PARTS}
+    # What the final model is trained on: "train", or that and "validation".
+    refitted = experiment.settings.out_of_fold
+    sides["fitted"] = subject.loc[list(split.fitting)] if refitted else sides["train"]
     counts = {part: len(own) for part, own in sides.items()}
     used = {cell for part in _PARTS for cell in getattr(split, part)}
-    # What the final model is trained on.
-    fitted = split.fitting if experiment.settings.out_of_fold else split.train
     return {
         "name": split.name,
         "protocol": split.protocol,
@@ -132,10 +133,9 @@ def _split_record(experiment: Experiment, cells: pd.DataFrame) -> dict[str, Any]
         "digest": split.digest,
         **counts,
         "unused": int(cells["label"].notna().sum()) - len(used),
-        "subjects": {part: int(own.nunique()) for part, own in sides.items()}
-        | {"fitted": int(subject.loc[list(fitted)].nunique())},
+        "subjects": {part: int(own.nunique()) for part, own in sides.items()},
         # Training cells of subjects that are also tested: 0 unless the protocol leaks.
-        "leaked": int(sides["train"].isin(set(sides["test"])).sum()),
+        "leaked": int(sides["fitted"].isin(set(sides["test"])).sum()),
     }
 
 
