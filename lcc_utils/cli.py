@@ -51,6 +51,10 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--data", metavar="PATH", help="the C-NMC 2019 tree")
     run.add_argument("--run", metavar="NAME", help="name of the run (default: from its settings)")
     run.add_argument("--resume", action="store_true", help="go on with a run that was begun")
+    run.add_argument(
+        "--reuse", metavar="RUN",
+        help="take over what another run, or results, has computed of the same experiments",
+    )  # fmt: skip
     run.add_argument("--only", metavar="NN", help="only these notebooks, such as 01,03")
     run.add_argument(
         "--jobs", metavar="N", type=int, default=1, help="experiments at a time, in processes"
@@ -103,9 +107,11 @@ def _check(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     from lcc_utils.pipeline.notebooks import chapters, execute
+    from lcc_utils.pipeline.reuse import reuse
     from lcc_utils.pipeline.run import open_run, runs_dir
 
     only = chapters(args.only)
+    other = _folder(args.reuse) if args.reuse else None
     overrides = dict(_setting(text) for text in args.settings)
     workers = _workers(args)
     workers.to_environment()
@@ -117,6 +123,9 @@ def _run(args: argparse.Namespace) -> int:
             "holds, with --resume; or begin another with --run NAME."
         )
     print(f"Run {run.name}: {run.data_label}")
+    if other:
+        planned = [place.key for place in run.experiments()]
+        print(f"{reuse(run.folder, planned, run.cells, other)} experiments taken from {other}")
     # TensorFlow takes many networks that are traced once for one that is traced again and again.
     hints = logging.getLogger("tensorflow")
     hints.addFilter(lambda record: "tf.function retracing" not in record.getMessage())

@@ -45,7 +45,7 @@ def test_a_number_of_seeds_counts_from_zero():
     assert config.studies["ablation"].seeds == (0, 1, 2)
 
 
-@pytest.mark.parametrize("protocol", ["official", "shared"])
+@pytest.mark.parametrize("protocol", ["official", "shared", "transport"])
 @pytest.mark.parametrize("folds", [{"test_fold": 1}, {"train_folds": [0]}])
 def test_an_official_split_without_folds_is_refused_by_name(protocol, folds):
     message = rf"studies\.ablation\.splits\.0: .*{protocol} needs train_folds and test_fold"
@@ -60,7 +60,7 @@ def test_settings_that_cannot_change_a_result_are_not_in_it():
     assert longer.relevant() == config.experiment(regression).relevant()
     assert longer.relevant() == {
         "model": {"backbone": "logistic_regression"},
-        "training": {"refit": False},
+        "training": {"refit": True, "inner": 3},
     }
     frozen = config.experiment({"model.frozen": True})
     assert config.experiment({"model.frozen": True, "training.epochs": 99}).relevant() == (

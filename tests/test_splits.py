@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lcc_utils.data.partitions import inner_parts
 from lcc_utils.data.splits import (
     LEAKY,
     PARTITIONS,
@@ -17,10 +18,11 @@ from lcc_utils.data.splits import (
     image_split,
     kfold_splits,
     leakage_guard,
-    leakage_pair,
+    leakage_splits,
     leaky_kfold_splits,
     official_split,
     patient_split,
+    transport_split,
 )
 from lcc_utils.errors import DataError, RequestError
 
@@ -51,7 +53,7 @@ def test_patient_split_keeps_subjects_whole_and_places_every_cell_once(
     all_sizes, hem_sizes, seed, shares
 ):
     cells = table(all_sizes, hem_sizes)
-    split = patient_split(cells, shares, seed)
+    split = patient_split(cells, shares, seed, min_subjects=1)
     placed = [cell for part in PARTITIONS for cell in getattr(split, part)]
     assert sorted(placed) == sorted(cells["cell_id"])
     sides = [subjects(cells, getattr(split, part)) for part in PARTITIONS]
@@ -144,7 +146,7 @@ def test_a_missing_class_or_fold_is_named():
     with pytest.raises(RequestError, match="No ALL cells in fold 1"):
         official_split(without, [0], 1)
     one = cells[~((cells["fold"] == 0) & (cells["label"] == 0) & (cells["subject"] != "H1"))]
-    with pytest.raises(RequestError, match="one subject left"):
+    with pytest.raises(RequestError, match=r"HEM has 1 subject\(s\) to train and validate \(H1\)"):
         official_split(one, [0], 1)
 
 
@@ -155,7 +157,7 @@ def test_shares_that_are_no_shares_are_refused(shares):
 
 
 def test_unlabelled_cells_are_left_out():
-    cells = table([5] * 5, [5] * 5)
+    cells = table([5] * 6, [5] * 6)
     cells["label"] = cells["label"].astype("Int64")
     cells.loc[0, "label"] = pd.NA
     split = patient_split(cells)
@@ -163,7 +165,7 @@ def test_unlabelled_cells_are_left_out():
     assert len(np.unique(split.train + split.validation + split.test)) == len(cells) - 1
 
 
-two_or_more = st.lists(st.integers(2, 40), min_size=6, max_size=14)
+two_or_more = st.lists(st.integers(2, 40), min_size=8, max_size=14)
 whole = st.lists(st.integers(1, 40), min_size=5, max_size=14)
 
 
@@ -277,7 +279,9 @@ def test_more_subjects_than_exist_is_refused_by_class_number_and_setting():
     with pytest.raises(RequestError, match=message):
         patient_split(cells, min_subjects=4)
     with pytest.raises(RequestError, match=message):
-        leakage_pair(cells, min_subjects=4)
+        patient_split(cells, (0.6, 0.15, 0.25), min_subjects=4)
+    with pytest.raises(RequestError, match=r"HEM has 10 subject\(s\) .*control needs 16: 4 each"):
+        leakage_splits(cells, min_subjects=4)
     with pytest.raises(RequestError, match="min_subjects is 0"):
         patient_split(cells, min_subjects=0)
     with pytest.raises(RequestError, match=r"HEM has 10 subject\(s\) .*11 parts.*splits folds"):
@@ -311,7 +315,10 @@ def test_kfold_tests_every_cell_once_and_keeps_subjects_whole(all_sizes, hem_siz
         assert sorted(placed) == sorted(cells["cell_id"])
         sides = [subjects(cells, getattr(split, part)) for part in PARTITIONS]
         assert sum(len(side) for side in sides) == len(set.union(*sides))
-        assert all(min(counts(cells, split, label)) >= 1 for label in (0, 1))
+        for label in (0, 1):
+            train, validation, test = counts(cells, split, label)
+            assert validation >= 2 or not split.validation
+            assert min(train, test) >= 1
         leakage_guard(split, cells)
 
 
@@ -339,7 +346,7 @@ def test_kfold_names_a_fold_that_is_not_there_or_left_empty():
     with pytest.raises(RequestError, match="in fold 1 without subjects of fold 1"):
         kfold_splits(cells, 2, train_folds=[1], away_from=1)
     # Two subjects in two parts leave one to train, and none to validate.
-    with pytest.raises(RequestError, match="HEM has one subject left"):
+    with pytest.raises(RequestError, match=r"HEM has 1 subject\(s\) to train and validate"):
         kfold_splits(table([5] * 8, [5] * 2), 2)
 
 
@@ -353,27 +360,36 @@ def test_a_part_of_one_class_is_refused(monkeypatch):
         kfold_splits(table([5] * 8, [5] * 8))
 
 
-def test_a_leakage_pair_in_numbers():
+def test_leakage_and_its_control_in_numbers():
     # 8 subjects a class, 10 cells each: a quarter, 2 a class, are tested on 5 of their cells each,
-    # and 2 others validate (15 % of 60 cells is 9, nearest 10, but two subjects are the least).
-    # Of 4 x 10 training cells of a class, 2 x 5 are replaced by the tested subjects' others.
+    # 2 others are controls, and 2 others validate (15 % of 40 cells is 6, nearest 10, but two
+    # subjects are the least). Of 2 x 10 training cells of a class, 10 are replaced: by the tested
+    # subjects' others, or by as many cells of the controls.
     cells = table([10] * 8, [10] * 8)
-    clean, leaky = leakage_pair(cells, seed=3)
-    assert (clean.protocol, clean.name) == ("clean", "pair 3, clean")
-    assert (leaky.protocol, leaky.name) == ("leaky", "pair 3, leaky")
-    assert (len(clean.train), len(clean.validation), len(clean.test)) == (80, 40, 20)
+    clean, leaky, control = splits = leakage_splits(cells, seed=3)
+    assert [split.protocol for split in splits] == ["clean", "leaky", "control"]
+    assert [split.name for split in splits] == [
+        "pair 3, clean", "pair 3, leaky", "pair 3, control",
+    ]  # fmt: skip
+    for split in splits:
+        assert (len(split.train), len(split.validation), len(split.test)) == (40, 40, 20)
     for label in (0, 1):
-        assert counts(cells, clean, label) == (4, 2, 2)
-        new = set(leaky.train) - set(clean.train)
-        assert (labels(cells, tuple(new)) == label).sum() == 10
+        assert counts(cells, clean, label) == (2, 2, 2)
+        assert counts(cells, control, label) == (4, 2, 2)
+        assert len(subjects_of(cells, leaky.train, label)) == 4
+        for split in (leaky, control):
+            new = tuple(set(split.train) - set(clean.train))
+            assert (labels(cells, new) == label).sum() == 10
+    kept = set(clean.train) & set(leaky.train)
+    assert kept == set(clean.train) & set(control.train)
 
 
-def test_no_more_than_half_of_a_class_is_replaced_and_every_test_subject_gives():
-    # 6 HEM subjects; were one of 100 cells tested, its 50 others would outnumber what trains.
-    cells = table([10] * 8, [100, 4, 4, 4, 4, 4])
+def test_no_more_than_half_of_a_class_is_replaced_and_every_added_subject_gives():
+    # 8 HEM subjects; were one of 100 cells tested, its 50 others would outnumber what trains.
+    cells = table([10] * 8, [100, 4, 4, 4, 4, 4, 4, 4])
     seen = 0
     for seed in range(12):
-        clean, leaky = leakage_pair(cells, seed=seed)
+        clean, leaky, control = leakage_splits(cells, seed=seed)
         if "H1" not in subjects(cells, clean.test):
             continue
         seen += 1
@@ -382,58 +398,131 @@ def test_no_more_than_half_of_a_class_is_replaced_and_every_test_subject_gives()
         assert (labels(cells, clean.train) == 0).sum() == 8
         assert (labels(cells, new) == 0).sum() == 4
         assert subjects_of(cells, new, 0) == subjects_of(cells, clean.test, 0)
+        assert len(subjects_of(cells, control.train, 0) - subjects_of(cells, clean.train, 0)) == 2
     assert seen
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(two_or_more, two_or_more, st.sampled_from([0.1, 0.25, 0.4, 0.9]), st.integers(0, 2**31))
-def test_a_leakage_pair_differs_only_in_the_test_subjects_other_cells(
-    all_sizes, hem_sizes, share, seed
-):
+def test_leaky_and_control_differ_only_in_who_is_added(all_sizes, hem_sizes, share, seed):
     cells = table(all_sizes, hem_sizes)
-    clean, leaky = leakage_pair(cells, share, seed=seed)
-    assert clean.test == leaky.test
-    assert clean.validation == leaky.validation
-    assert len(set(leaky.train)) == len(clean.train) == len(leaky.train)
-    assert labels(cells, leaky.train).sum() == labels(cells, clean.train).sum()
-    for split in (clean, leaky):
+    clean, leaky, control = leakage_splits(cells, share, seed=seed)
+    for split in (leaky, control):
+        assert (split.test, split.validation) == (clean.test, clean.validation)
+        assert len(set(split.train)) == len(clean.train) == len(split.train)
+        assert labels(cells, split.train).sum() == labels(cells, clean.train).sum()
         assert not set(split.test) & set(split.train + split.validation)
         assert not set(split.train) & set(split.validation)
-    sides = [subjects(cells, getattr(clean, part)) for part in PARTITIONS]
-    assert sum(len(side) for side in sides) == len(set.union(*sides)) == cells["subject"].nunique()
+        leakage_guard(split, cells)
     leakage_guard(clean, cells)
-    leakage_guard(leaky, cells)
-    new = tuple(set(leaky.train) - set(clean.train))
+    assert set(clean.train) & set(leaky.train) == set(clean.train) & set(control.train)
+    new, other = (tuple(set(split.train) - set(clean.train)) for split in (leaky, control))
     assert subjects(cells, new) <= subjects(cells, clean.test)
+    assert not subjects(cells, other) & subjects(cells, clean.train + clean.validation + clean.test)
     assert not subjects(cells, leaky.train) & subjects(cells, clean.validation)
     for label in (0, 1):
         assert min(counts(cells, clean, label)) >= 2
         own = (labels(cells, clean.train) == label).sum()
-        tested = subjects_of(cells, clean.test, label)
-        if own // 2 >= len(tested):
-            assert subjects_of(cells, leaky.train, label) >= tested
-        others = cells["subject"].isin(tested).sum() - (labels(cells, clean.test) == label).sum()
-        assert (labels(cells, new) == label).sum() == min(others, own // 2) >= 1
+        assert 1 <= (labels(cells, new) == label).sum() <= own // 2
+        added = [len(subjects_of(cells, ids, label)) for ids in (new, other)]
+        assert added[0] == added[1]
 
 
-def test_a_clean_split_with_a_test_subject_in_training_is_refused():
+def test_honest_splits_with_a_test_subject_in_training_are_refused():
     cells = table([10] * 8, [10] * 8)
-    clean, leaky = leakage_pair(cells, seed=0)
-    with pytest.raises(DataError, match=r"'pair 0, clean' leaks: 4 subject\(s\)"):
-        leakage_guard(dataclasses.replace(clean, train=leaky.train), cells)
+    clean, leaky, control = leakage_splits(cells, seed=0)
+    for split in (clean, control):
+        with pytest.raises(DataError, match=rf"'{split.name}' leaks: 4 subject\(s\)"):
+            leakage_guard(dataclasses.replace(split, train=leaky.train), cells)
 
 
-def test_a_pair_that_can_replace_no_cell_is_refused():
-    cells = table([10] * 8, [1] * 6)
-    with pytest.raises(RequestError, match=r"HEM has 2 training cell\(s\) and 0 other"):
-        leakage_pair(cells)
+def test_leakage_that_can_replace_no_cell_is_refused():
+    cells = table([10] * 8, [1] * 8)
+    with pytest.raises(RequestError, match=r"HEM has 2 training cell\(s\), and 0 and 2 other"):
+        leakage_splits(cells)
     with pytest.raises(RequestError, match=r"splits test_share\) of 1"):
-        leakage_pair(cells, test_share=1.0)
+        leakage_splits(cells, test_share=1.0)
+
+
+def folds_of_the_real_kind() -> pd.DataFrame:
+    """HEM subjects by fold as in C-NMC: 0 and 1 share H3; fold 1 has two others; 2 adds H6, H7."""
+    rows = [
+        *[(0, f"H{n}", 0) for n in (1, 2, 3, 8, 9)], *[(1, f"H{n}", 0) for n in (3, 4, 5)],
+        *[(2, f"H{n}", 0) for n in (4, 6, 7)],
+        *[(0, f"{n}", 1) for n in range(10, 16)], *[(1, f"{n}", 1) for n in range(15, 21)],
+        *[(2, f"{n}", 1) for n in range(19, 24)],
+    ]  # fmt: skip
+    cells = pd.DataFrame(
+        [
+            (f"UID_{subject}_{fold}_{i}", label, subject, fold)
+            for fold, subject, label in rows
+            for i in range(5)
+        ],
+        columns=["cell_id", "label", "subject", "fold"],
+    )
+    return cells.assign(
+        patient=cells["subject"], file_sha256=cells["cell_id"], pixel_sha256=cells["cell_id"]
+    )
+
+
+@pytest.mark.parametrize("protocol", ["official", "shared", "kfold", "transport"])
+def test_two_subjects_of_each_class_validate_or_none_is_held_out(protocol):
+    cells = folds_of_the_real_kind()
+    if protocol == "kfold":
+        splits = kfold_splits(cells, 3, train_folds=[0])
+    elif protocol == "transport":
+        splits = [transport_split(cells, [0, 1], 2)]
+    else:
+        kept = protocol == "shared"
+        splits = [official_split(cells, [a], b, drop_shared=not kept) for a, b in ((0, 1), (1, 0))]
+    for split in splits:
+        for label in (0, 1):
+            train, validation, _ = counts(cells, split, label)
+            assert (validation >= 2 and train >= 2) or not split.validation
+    if protocol == "official":
+        # Fold 0 without H3 has four HEM subjects: two validate. Fold 1 without it has two.
+        assert [counts(cells, split, 0)[:2] for split in splits] == [(2, 2), (2, 0)]
+
+
+def test_transport_tests_new_subjects_alone_and_trains_on_all_others():
+    cells = folds_of_the_real_kind()
+    split = transport_split(cells, [0, 1], 2)
+    assert (split.protocol, split.name) == (
+        "transport", "folds 0 and 1 to new subjects of fold 2",
+    )  # fmt: skip
+    # H4, 19 and 20 are in folds 1 and 2: their cells of fold 2 are left out.
+    assert subjects(cells, split.test) == {"H6", "H7", "21", "22", "23"}
+    assert set(split.fitting) == set(cells.loc[cells["fold"] < 2, "cell_id"])
+    leakage_guard(split, cells)
+    old = cells[~((cells["fold"] == 2) & cells["subject"].isin(["H6", "H7"]))]
+    with pytest.raises(
+        RequestError, match="No HEM cells in fold 2 without subjects of folds 0 and"
+    ):
+        transport_split(old, [0, 1], 2)
+    with pytest.raises(RequestError, match="Fold 1 is asked for both"):
+        transport_split(cells, [0, 1], 1)
+
+
+def test_inner_parts_deal_whole_subjects_of_each_class_by_size():
+    # HEM 400, 200, 150 and 40 in two parts: 400 against 390. ALL 90, 80, 70: 90 against 150.
+    cells = table([70, 90, 80], [200, 40, 400, 150])
+    parts = pd.Series(inner_parts(cells, 2)).groupby([cells["label"], cells["subject"]])
+    assert (parts.nunique() == 1).all()
+    assert parts.first().loc[0].to_dict() == {"H1": 1, "H2": 1, "H3": 0, "H4": 1}
+    assert parts.first().loc[1].to_dict() == {"1": 1, "2": 0, "3": 1}
+    # No more parts than the class of fewest subjects has; the order of rows does not matter.
+    assert sorted(set(inner_parts(cells, 9))) == [0, 1, 2]
+    shuffled = cells.sample(frac=1, random_state=0)
+    np.testing.assert_array_equal(
+        inner_parts(shuffled, 2), pd.Series(inner_parts(cells, 2), cells.index)[shuffled.index]
+    )
+    with pytest.raises(RequestError, match=r"HEM has 1 subject\(s\) .*\(H1\), but it takes two"):
+        inner_parts(table([5] * 4, [5]), 3)
 
 
 @pytest.mark.parametrize(
     "make",
-    [kfold_splits, leakage_pair, lambda cells, seed: [image_split(cells, seed=seed)]],
+    [kfold_splits, leakage_splits, lambda cells, seed: [image_split(cells, seed=seed)]],
     ids=["kfold", "pair", "image"],
 )
 def test_seed_decides_and_the_order_of_rows_does_not(make):

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from lcc_utils.errors import DataError, RequestError
 from lcc_utils.evaluation.metrics import best_weighted_f1
-from lcc_utils.nn import classifier, compiled, training
+from lcc_utils.nn import classifier, compiled, out_of_fold, training
 from lcc_utils.nn.batches import TrainingBatches, prediction_batches
 from lcc_utils.nn.classifier import backbone_paths
+from lcc_utils.nn.course import Course
+from lcc_utils.nn.out_of_fold import fit_out_of_fold
 from lcc_utils.nn.schedules import Constant, LayerwiseAdamW, OneCycle
 from lcc_utils.nn.settings import Augmentation, ExperimentSettings
-from lcc_utils.nn.training import Cells, fit, predict_scores
+from lcc_utils.nn.training import Cells, fit, predict_scores, train_all
 
 SETTINGS = {
     "pixels": {"size": 32},
@@ -195,53 +200,94 @@ def test_validation_scores_use_the_views_of_the_settings(data):
     assert not np.array_equal(*scores)
 
 
-def test_a_refit_trains_from_the_start_on_all_cells_for_all_epochs(data, monkeypatch):
+OUT_OF_FOLD = {"epochs": 3, "batch": 16, "steps_per_epoch": 3, "refit": True}
+
+
+def all_cells(data) -> tuple[np.ndarray, Cells, np.ndarray]:
+    """Both sets of cells together, and parts of 40 cells each."""
     pixels, train, validation = data
-    recipe = {"epochs": 3, "batch": 16, "steps_per_epoch": 3, "patience": 1}
-    plain = fit(settings(training=recipe), pixels, train, validation, 0, scripted(0.9, 0.5))
-    kept = plain.validation_scores
-    assert len(plain.history) == 2
-
-    lengths, rows = [], []
-    real = training._start
-
-    def watched(own, array, cells, seed):
-        lengths.append(len(cells.rows))
-        return real(own, array, cells, seed)
-
-    monkeypatch.setattr(training, "_start", watched)
-    own = settings(training=recipe | {"refit": True})
-    fitted = fit(own, pixels, train, validation, 0, scripted(0.9, 0.5), rows.append)
-    assert lengths == [112, 160]
-    assert fitted.history == plain.history
-    assert fitted.best_epoch == 1
-    np.testing.assert_array_equal(fitted.validation_scores, kept)
-    assert [row["epoch"] for row in fitted.refit_history] == [1, 2, 3]
-    assert set(fitted.refit_history[0]) == {"epoch", "loss", "f1", "learning_rate"}
-    assert rows == fitted.history + fitted.refit_history
-    assert len(fitted.epoch_seconds) == 5
-    # The schedule has come to its end: 9 steps, the last at 1e-3 / 25 / 10^4.
-    assert fitted.refit_history[-1]["learning_rate"] == pytest.approx(4e-9, rel=1e-2)
-    # The same as a training on all cells whose last epoch is the best.
-    monkeypatch.undo()
-    whole = fit(
-        settings(training=recipe | {"patience": 9}), pixels, train + validation, validation, 0,
-        scripted(0.1, 0.2, 0.3),
-    )  # fmt: skip
-    expected = whole.validation_scores
-    again = fit(own, pixels, train, validation, 0, scripted(0.9, 0.5))
-    found = predict_scores(again.logits, pixels, validation.rows)
-    np.testing.assert_array_equal(found, expected)
-    assert not np.array_equal(found, kept)
+    rows = np.concatenate([train.rows, validation.rows])
+    labels = np.concatenate([train.labels, validation.labels])
+    return pixels, Cells(rows, labels), np.arange(160) // 40
 
 
-def test_cells_together_keep_order_and_subjects():
-    a = Cells(np.array([4, 2]), np.array([1, 0]), np.array(["x", "y"]))
-    both = a + Cells(np.array([9]), np.array([1]), np.array(["z"]))
-    assert both.rows.tolist() == [4, 2, 9]
-    assert both.labels.tolist() == [1, 0, 1]
-    assert both.subjects.tolist() == ["x", "y", "z"]
-    assert (a + Cells(np.array([9]), np.array([1]))).subjects is None
+def test_out_of_fold_each_cell_is_scored_by_a_model_without_its_part(data, monkeypatch):
+    pixels, cells, parts = all_cells(data)
+    seen, scored = [], []
+    real, scores = out_of_fold.start, out_of_fold.predict
+
+    def watched(own, array, chosen, seed):
+        seen.append(set(chosen.rows))
+        return real(own, array, chosen, seed)
+
+    def noted(model, array, rows):
+        scored.append(set(rows))
+        return scores(model, array, rows)
+
+    monkeypatch.setattr(out_of_fold, "start", watched)
+    monkeypatch.setattr(out_of_fold, "predict", noted)
+    own, rows = settings(training=OUT_OF_FOLD), []
+    truth = cells.labels
+    fitted = fit_out_of_fold(
+        own, pixels, cells, truth, parts, 0, scripted(0.5, 0.9, 0.6), rows.append
+    )
+    assert [len(chosen) for chosen in seen] == [120] * 4
+    for part in range(4):
+        for held in scored[3 * part : 3 * part + 3]:
+            assert held == set(range(40 * part, 40 * part + 40)) == set(range(160)) - seen[part]
+    # Four inner trainings of three epochs, and two epochs on all: the second was the best.
+    assert fitted.best_epoch == 2
+    assert len(rows) == len(fitted.epoch_seconds) == 4 * 3 + 2
+    assert [row["epoch"] for row in fitted.history] == [1, 2, 3]
+    for epoch, row in enumerate(fitted.history):
+        inner = [rows[3 * part + epoch] for part in range(4)]
+        assert row["loss"] == pytest.approx(np.mean([own["loss"] for own in inner]))
+        assert row["val_loss"] == pytest.approx(np.mean([own["val_loss"] for own in inner]))
+    assert roc_auc_score(truth, fitted.validation_scores) == fitted.history[1]["val_auc"]
+
+
+def test_the_scores_out_of_fold_are_those_of_models_trained_alike(data):
+    pixels, cells, parts = all_cells(data)
+    own = settings(training=OUT_OF_FOLD | {"selection": "last"})
+    fitted = fit_out_of_fold(own, pixels, cells, cells.labels, parts, 0, best_weighted_f1)
+    assert fitted.best_epoch == 3
+    found = fitted.validation_scores, predict_scores(fitted.logits, pixels, cells.rows)
+    held = parts == 1
+    inner = train_all(own, pixels, cells[~held], 0)
+    by_hand = predict_scores(inner.logits, pixels, cells.rows[held])
+    np.testing.assert_array_equal(found[0][held], by_hand)
+    # The final model is one trained on all cells; it stops early on the same schedule.
+    whole = train_all(own, pixels, cells, 0)
+    np.testing.assert_array_equal(predict_scores(whole.logits, pixels, cells.rows), found[1])
+    course = Course(None)
+    train_all(own, pixels, cells, 0, course, epochs=2)
+    assert len(course.rows) == 2
+    assert course.rows[-1]["learning_rate"] > 1e-5  # six of nine steps: not yet at the end
+
+
+def test_labels_turned_over_train_and_do_not_choose(data):
+    pixels, cells, parts = all_cells(data)
+    own = settings(training=OUT_OF_FOLD | {"epochs": 1})
+    watched = []
+
+    def noted(labels, scores):
+        watched.append(labels)
+        return best_weighted_f1(labels, scores)
+
+    turned = replace(cells, labels=1 - cells.labels)
+    fitted = fit_out_of_fold(own, pixels, turned, cells.labels, parts, 0, noted)
+    assert all((labels == cells.labels).all() for labels in watched)
+    right = fit_out_of_fold(own, pixels, cells, cells.labels, parts, 0, noted)
+    assert fitted.history[0]["val_auc"] < right.history[0]["val_auc"]
+
+
+def test_some_of_the_cells_keep_rows_labels_and_subjects_together():
+    a = Cells(np.array([4, 2, 9]), np.array([1, 0, 1]), np.array(["x", "y", "z"]))
+    some = a[np.array([True, False, True])]
+    assert some.rows.tolist() == [4, 9]
+    assert some.labels.tolist() == [1, 1]
+    assert some.subjects.tolist() == ["x", "z"]
+    assert Cells(np.array([9]), np.array([1]))[np.array([0])].subjects is None
 
 
 def one_step(optimizer, names=("slow", "fast")) -> list[np.ndarray]:
@@ -391,7 +437,6 @@ def test_training_learns_repeats_exactly_and_reuses_its_model(data):
     assert again.history == first.history
     assert np.array_equal(first.validation_scores, scores)
     assert len(first.epoch_seconds) == len(first.history) == 3
-    assert first.refit_history == []
 
 
 def test_the_last_epoch_is_kept_where_settings_say_so(data):
@@ -405,8 +450,11 @@ def test_the_last_epoch_is_kept_where_settings_say_so(data):
     assert not np.array_equal(last.validation_scores, best.validation_scores)
 
 
-def test_a_selection_of_the_best_epoch_leaves_keys_as_they_were():
+def test_settings_that_are_not_used_leave_keys_as_they_were():
     assert "selection" not in settings().relevant()["training"]
+    other = settings(training=SETTINGS["training"] | {"inner": 5})
+    assert other.relevant() == settings().relevant()
+    assert other.refitted().relevant()["training"]["inner"] == 5
     changed = settings(training={"epochs": 1, "batch": 16, "selection": "last"})
     assert changed.relevant()["training"]["selection"] == "last"
 
@@ -479,7 +527,7 @@ def test_want_of_memory_says_what_to_lower_and_lets_go_of_models(data, monkeypat
     def full(*args):
         raise error
 
-    monkeypatch.setattr(training, "_train", full)
+    monkeypatch.setattr(training, "train_epoch", full)
     with pytest.raises(DataError, match=r"batches of 16; lower training.batch or pixels.size"):
         fit(settings(), pixels, train, validation, 0, best_weighted_f1)
     assert not compiled._KEPT
@@ -491,7 +539,7 @@ def test_other_errors_pass_as_they_are(data, monkeypatch):
     def broken(*args):
         raise KeyError("watch")
 
-    monkeypatch.setattr(training, "_train", broken)
+    monkeypatch.setattr(training, "train_epoch", broken)
     with pytest.raises(KeyError, match="watch"):
         fit(settings(), pixels, train, validation, 0, best_weighted_f1)
 

@@ -19,7 +19,6 @@ from lcc_utils.data.partitions import (
     class_name,
     labelled_cells,
     make_split,
-    need_subjects,
     part_counts,
     subject_label,
     validation_subjects,
@@ -50,40 +49,49 @@ def image_split(
     return make_split(*tables, "image", seed, f"images, seed {seed}")
 
 
-def leakage_pair(
+def leakage_splits(
     cells: pd.DataFrame,
     test_share: float = 0.25,
     validation_share: float = 0.15,
     seed: int = 0,
     min_subjects: int = 2,
-) -> tuple[Split, Split]:
-    """Make two splits that differ only in whether test subjects have other cells in training.
+) -> tuple[Split, Split, Split]:
+    """Make three splits of the same test cells: without their subjects, with them, with others.
 
-    Half of each test subject's cells are tested; the other half stay out of the clean split, and
-    in the leaky one take the places of as many training cells of the same class. What the two
-    results differ by is then not owed to the test cells, the number of training cells, or their
-    classes.
+    Subjects of each class are drawn for the test, and as many others, the controls. The rest
+    trains and validates. Half of each test subject's cells are tested. Then
+
+    * ``clean`` trains on the rest alone;
+    * ``leaky`` trains on the rest, where cells of the test subjects' other half take the places of
+      as many cells of the same class;
+    * ``control`` trains on the rest, where cells of the control subjects take the same places.
+
+    Leaky and control training have equally many cells of each class and equally many subjects of
+    each class, and share every cell that was not replaced. They differ in one thing: whether the
+    subjects added are those that are tested. Clean training differs from both in the number of
+    subjects too: it lacks the added ones. (A test subject of a single cell has none to add.)
 
     Parameters
     ----------
     cells
         Cells with ``cell_id, label, subject``; unlabelled cells are left out.
     test_share
-        Share of each class's subjects that is tested on.
+        Share of each class's subjects that is tested on; as many are controls.
     validation_share
         Share of each class's other cells, nearest by whole subjects, that validates.
     seed
         Seed of every choice.
     min_subjects
-        Least number of subjects of each class in every partition of the clean split.
+        Least number of subjects of each class that test, that are controls, that validate and
+        that train.
 
     Returns
     -------
-    (Split, Split)
-        Protocols ``clean`` and ``leaky``, with the same test cells, the same validation cells
-        and the same number of training cells of each class. At most half of a class's training
-        cells are replaced; where the test subjects' other cells are more than that, each subject
-        gives the same part of its own.
+    (Split, Split, Split)
+        Protocols ``clean``, ``leaky`` and ``control``, with the same test cells, the same
+        validation cells and the same number of training cells of each class. At most half of a
+        class's training cells are replaced, and no more than the test subjects' other half and
+        the controls can give; each subject gives the same part of its own cells.
 
     Raises
     ------
@@ -98,16 +106,18 @@ def leakage_pair(
         )
     labelled = labelled_cells(cells)
     rng = np.random.default_rng(seed)
-    tested = labelled["subject"].isin(_test_subjects(labelled, test_share, min_subjects, rng))
+    drawn = _test_and_control_subjects(labelled, test_share, min_subjects, rng)
+    tested, control = (labelled["subject"].isin(subjects) for subjects in drawn)
     first = _random_rank(labelled[tested], rng) < 0.5
     test, others = labelled[tested][first], labelled[tested][~first]
-    pool = labelled[~tested]
+    pool = labelled[~tested & ~control]
     held = pool["subject"].isin(validation_subjects(pool, validation_share, rng, min_subjects))
     own, validation = pool[~held], pool[held]
-    leaky = _replaced(own, others, rng)
+    leaky, controlled = _replaced(own, (others, labelled[control]), rng)
     return (
         make_split(own, validation, test, "clean", seed, f"pair {seed}, clean"),
         make_split(leaky, validation, test, "leaky", seed, f"pair {seed}, leaky"),
+        make_split(controlled, validation, test, "control", seed, f"pair {seed}, control"),
     )
 
 
@@ -141,17 +151,26 @@ def leakage_guard(split: Split, cells: pd.DataFrame) -> None:
                 )
 
 
-def _test_subjects(
+def _test_and_control_subjects(
     cells: pd.DataFrame, share: float, least: int, rng: np.random.Generator
-) -> list[str]:
-    """Draw a share of each class's subjects, leaving enough to train and to validate."""
-    chosen: list[str] = []
+) -> tuple[list[str], list[str]]:
+    """Draw a share of each class's subjects, and as many others; enough train and validate."""
+    tested: list[str] = []
+    control: list[str] = []
     for label, group in cells.groupby(subject_label(cells)):
         subjects = sorted(group["subject"].unique())
-        need_subjects(label, subjects, least, "paired (clean and leaky)")
-        count = min(max(least, round(share * len(subjects))), len(subjects) - 2 * least)
-        chosen += list(rng.permutation(subjects)[:count])
-    return chosen
+        if len(subjects) < 4 * least:
+            raise RequestError(
+                f"Class {class_name(label)} has {len(subjects)} subject(s) "
+                f"({', '.join(subjects)}), but leakage with its control needs {4 * least}: "
+                f"{least} each to train, to validate, to test and for the control "
+                f"(studies.*.splits min_subjects: {least}). Add data, or lower the setting."
+            )
+        count = min(max(least, round(share * len(subjects))), (len(subjects) - 2 * least) // 2)
+        order = list(rng.permutation(subjects))
+        tested += order[:count]
+        control += order[count : 2 * count]
+    return tested, control
 
 
 def _random_rank(cells: pd.DataFrame, rng: np.random.Generator) -> pd.Series:
@@ -161,19 +180,24 @@ def _random_rank(cells: pd.DataFrame, rng: np.random.Generator) -> pd.Series:
     return (within.rank() - 1) / within.transform("size")
 
 
-def _replaced(own: pd.DataFrame, others: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    """Replace random cells of each class, at most half, by others drawn evenly by subject."""
-    others = others.assign(rank=_random_rank(others, rng))
-    parts = []
+def _replaced(
+    own: pd.DataFrame, others: Sequence[pd.DataFrame], rng: np.random.Generator
+) -> list[pd.DataFrame]:
+    """Replace the same random cells of each class by as many of each of others, by subject."""
+    others = [table.assign(rank=_random_rank(table, rng)) for table in others]
+    made: list[list[pd.DataFrame]] = [[] for _ in others]
     for label in (0, 1):
-        mine, new = own[own["label"] == label], others[others["label"] == label]
-        count = min(len(new), len(mine) // 2)
+        mine = own[own["label"] == label]
+        new = [table[table["label"] == label] for table in others]
+        count = min(len(mine) // 2, *(len(table) for table in new))
         if not count:
             raise RequestError(
-                f"Class {class_name(label)} has {len(mine)} training cell(s) and {len(new)} other "
-                "cell(s) of its test subjects, so that no cell can be replaced to measure "
-                "leakage; it takes two and one. Add data, or use another seed."
+                f"Class {class_name(label)} has {len(mine)} training cell(s), and "
+                f"{' and '.join(str(len(table)) for table in new)} other cell(s) of its test "
+                "subjects and of its controls, so that no cell can be replaced to measure "
+                "leakage; it takes two, one and one. Add data, or use another seed."
             )
-        kept = rng.permutation(len(mine))[count:]
-        parts += [mine.iloc[kept], new.sort_values("rank", kind="stable").iloc[:count]]
-    return pd.concat(parts)
+        kept = mine.iloc[rng.permutation(len(mine))[count:]]
+        for parts, table in zip(made, new, strict=True):
+            parts += [kept, table.sort_values("rank", kind="stable").iloc[:count]]
+    return [pd.concat(parts) for parts in made]

@@ -22,10 +22,12 @@ class Split:
     Attributes
     ----------
     train, validation, test
-        Sorted cell ids; no cell is in two of them, unless the protocol is ``copies``.
+        Sorted cell ids; no cell is in two of them, unless the protocol is ``copies``. Validation
+        is empty where a class has too few subjects to set some aside; epoch and threshold are
+        then chosen out of fold, inside training (:func:`inner_parts`).
     protocol
-        ``official``, ``patient``, ``kfold`` and ``clean`` keep subjects on one side; those of
-        ``LEAKY`` do not, and exist to measure leakage.
+        ``official``, ``transport``, ``patient``, ``kfold``, ``clean`` and ``control`` keep
+        subjects on one side; those of ``LEAKY`` do not, and exist to measure leakage.
     seed
         Seed of the random part.
     name
@@ -38,6 +40,11 @@ class Split:
     protocol: str
     seed: int
     name: str
+
+    @property
+    def fitting(self) -> tuple[str, ...]:
+        """Sorted ids of the cells that train or validate: what a refitted model is trained on."""
+        return tuple(sorted({*self.train, *self.validation}))
 
     @property
     def digest(self) -> str:
@@ -126,7 +133,7 @@ def subject_label(cells: pd.DataFrame) -> pd.Series:
 
 
 def validation_subjects(
-    pool: pd.DataFrame, share: float, seed: int | np.random.Generator, least: int = 1
+    pool: pd.DataFrame, share: float, seed: int | np.random.Generator, least: int = 2
 ) -> set[str]:
     """Choose subjects of each class whose cells come nearest to a share of the class.
 
@@ -141,20 +148,25 @@ def validation_subjects(
     least
         Number of subjects of each class that at least validate, and that at least train.
 
+    Returns
+    -------
+    set of str
+        Empty if a class has fewer than twice `least` subjects: then all subjects train, and
+        epoch and threshold are chosen out of fold.
+
     Raises
     ------
     RequestError
-        If a class has fewer than two subjects.
+        If a class has fewer than two subjects, so that out of fold is impossible too.
     """
     rng = np.random.default_rng(seed)
+    label = subject_label(pool)
+    need_two_subjects(pool, label)
     chosen: set[str] = set()
-    for label, group in pool.groupby(subject_label(pool)):
+    for _, group in pool.groupby(label):
         sizes = group["subject"].value_counts().sort_index()
-        if len(sizes) < 2:
-            raise RequestError(
-                f"Class {class_name(label)} has one subject left ({sizes.index[0]}); "
-                "training and validation need one each."
-            )
+        if len(sizes) < 2 * least:
+            return set()
         taken, aim = 0, share * len(group)
         picked: list[str] = []
         for subject in rng.permutation(sizes.index.to_numpy()):
@@ -165,6 +177,69 @@ def validation_subjects(
         spare = sizes.drop(picked).sort_values(kind="stable").index
         chosen |= {*picked, *spare[: max(0, least - len(picked))]}
     return chosen
+
+
+def inner_parts(cells: pd.DataFrame, parts: int) -> np.ndarray:
+    """Deal cells by whole subjects to parts, each of which is scored by a model without it.
+
+    The subjects of a class are dealt by size, the largest first, each to the part that has the
+    fewest cells of the class so far. Nothing is drawn at random, and the order of rows does not
+    matter.
+
+    Parameters
+    ----------
+    cells
+        The cells that train, with ``label, subject``.
+    parts
+        Number of parts wanted.
+
+    Returns
+    -------
+    numpy.ndarray
+        The part of each row, from 0. There are as many parts as wanted, or as many as the class
+        with the fewest subjects has, so that each part holds both classes. HEM subjects of 400,
+        200, 150 and 40 cells in two parts are dealt as 400 and 200 + 150 + 40.
+
+    Raises
+    ------
+    RequestError
+        If a class has fewer than two subjects.
+    """
+    label = subject_label(cells)
+    counts = need_two_subjects(cells, label)
+    parts = min(parts, *counts.values())
+    place: dict[str, int] = {}
+    for _, group in cells.groupby(label):
+        sizes = group.groupby("subject").size().sort_index()
+        filled = np.zeros(parts, np.int64)
+        for subject, size in sizes.sort_values(ascending=False, kind="stable").items():
+            place[subject] = int(filled.argmin())
+            filled[place[subject]] += size
+    return cells["subject"].map(place).to_numpy("int64")
+
+
+def need_two_subjects(cells: pd.DataFrame, label: pd.Series) -> dict[int, int]:
+    """Return the number of subjects of each class; raise a RequestError if one has fewer than two.
+
+    Parameters
+    ----------
+    cells
+        The cells that train or validate, with ``subject``.
+    label
+        The class of each cell's subject, from :func:`subject_label`.
+    """
+    counts = {}
+    for own in (0, 1):
+        subjects = sorted(cells.loc[label == own, "subject"].unique())
+        counts[own] = len(subjects)
+        if len(subjects) < 2:
+            raise RequestError(
+                f"Class {class_name(own)} has {len(subjects)} subject(s) to train and validate "
+                f"({', '.join(subjects) or 'none'}), but it takes two: a threshold is chosen on "
+                "subjects that the model has not seen, held out or out of fold. Add data, or use "
+                "another protocol (studies.*.splits)."
+            )
+    return counts
 
 
 def class_name(label: int) -> str:

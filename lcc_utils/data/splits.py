@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from lcc_utils.data.leakage import image_split, leakage_guard, leakage_pair
+from lcc_utils.data.leakage import image_split, leakage_guard, leakage_splits
 from lcc_utils.data.partitions import (
     LEAKY,
     PARTITIONS,
@@ -37,10 +37,12 @@ __all__ = [
     "image_split",
     "kfold_splits",
     "leakage_guard",
-    "leakage_pair",
+    "leakage_splits",
     "leaky_kfold_splits",
+    "of_folds",
     "official_split",
     "patient_split",
+    "transport_split",
 ]
 
 
@@ -48,7 +50,7 @@ def patient_split(
     cells: pd.DataFrame,
     shares: Sequence[float] = (0.8, 0.1, 0.1),
     seed: int = 0,
-    min_subjects: int = 1,
+    min_subjects: int = 2,
 ) -> Split:
     """Split by subject, each class in the same proportions of subjects.
 
@@ -101,6 +103,7 @@ def official_split(
     validation_share: float = 0.15,
     seed: int = 0,
     drop_shared: bool = True,
+    min_subjects: int = 2,
 ) -> Split:
     """Train on some official folds and test on a whole other one.
 
@@ -118,25 +121,66 @@ def official_split(
         Whether subjects that also occur in the test fold are dropped from training and
         validation. False exists to measure what this leakage is worth: the protocol is
         then ``shared``, which the guard lets through.
+    min_subjects
+        Least number of subjects of each class that validate, and that train; where a class has
+        fewer than twice as many, none is held out (:func:`partitions.validation_subjects`).
 
     Raises
     ------
     RequestError
-        If a fold or a class in it is missing, or too few subjects are left to validate.
+        If a fold or a class in it is missing, or a class has fewer than two subjects left.
     """
     labelled = labelled_cells(cells)
     if test_fold in train_folds:
         raise RequestError(f"Fold {test_fold} is asked for both training and test.")
-    test = _of_folds(labelled, [test_fold])
-    pool = _of_folds(labelled, train_folds)
+    test = of_folds(labelled, [test_fold])
+    pool = of_folds(labelled, train_folds)
     if drop_shared:
         pool = _away_from(pool, test, test_fold)
-    validation = validation_subjects(pool, validation_share, seed)
-    held = pool["subject"].isin(validation)
-    source = " and ".join(str(f) for f in train_folds)
-    name = f"fold {source} to {test_fold}" + ("" if drop_shared else ", shared kept")
+    held = pool["subject"].isin(validation_subjects(pool, validation_share, seed, min_subjects))
+    name = f"fold {_listed(train_folds)} to {test_fold}" + ("" if drop_shared else ", shared kept")
     protocol = "official" if drop_shared else "shared"
     return make_split(pool[~held], pool[held], test, protocol, seed, name)
+
+
+def transport_split(
+    cells: pd.DataFrame,
+    train_folds: Sequence[int],
+    test_fold: int,
+    validation_share: float = 0.15,
+    seed: int = 0,
+    min_subjects: int = 2,
+) -> Split:
+    """Train on all subjects of some official folds, and test on subjects that are in none of them.
+
+    Nothing is chosen on the test fold: every choice is made inside the training folds. Cells of
+    the test fold whose subjects also occur in a training fold are left out.
+
+    Parameters
+    ----------
+    cells, train_folds, test_fold, validation_share, seed, min_subjects
+        As in :func:`official_split`.
+
+    Returns
+    -------
+    Split
+        Protocol ``transport``, named ``folds 0 and 1 to new subjects of fold 2``.
+
+    Raises
+    ------
+    RequestError
+        As in :func:`official_split`, and if the test fold has no new subject of a class.
+    """
+    labelled = labelled_cells(cells)
+    if test_fold in train_folds:
+        raise RequestError(f"Fold {test_fold} is asked for both training and test.")
+    pool, test = of_folds(labelled, train_folds), of_folds(labelled, [test_fold])
+    test = test[~test["subject"].isin(set(pool["subject"]))]
+    source = f"fold{'s' * (len(train_folds) > 1)} {_listed(train_folds)}"
+    need_both_classes(test, f"fold {test_fold} without subjects of {source}")
+    held = pool["subject"].isin(validation_subjects(pool, validation_share, seed, min_subjects))
+    name = f"{source} to new subjects of fold {test_fold}"
+    return make_split(pool[~held], pool[held], test, "transport", seed, name)
 
 
 def kfold_splits(
@@ -146,7 +190,7 @@ def kfold_splits(
     seed: int = 0,
     train_folds: Sequence[int] = (),
     away_from: int | None = None,
-    min_subjects: int = 1,
+    min_subjects: int = 2,
 ) -> list[Split]:
     """Split by subject into parts of like size and class mix, each tested once.
 
@@ -168,7 +212,8 @@ def kfold_splits(
     away_from
         An official fold whose subjects are left out, so that it can be tested on later.
     min_subjects
-        Least number of subjects of each class that validate.
+        Least number of subjects of each class that validate, and that train; where a class has
+        fewer than twice as many, none is held out (:func:`partitions.validation_subjects`).
 
     Returns
     -------
@@ -180,15 +225,15 @@ def kfold_splits(
     ------
     RequestError
         If an official fold or a class is missing, a class has fewer subjects than there are
-        parts, a part has one class, or too few subjects are left to validate.
+        parts, a part has one class, or a class has fewer than two subjects left to train.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
     pool = labelled_cells(cells)
     if away_from is not None:
-        kept_out = _of_folds(pool, [away_from])
+        kept_out = of_folds(pool, [away_from])
     if train_folds:
-        pool = _of_folds(pool, train_folds)
+        pool = of_folds(pool, train_folds)
     if away_from is not None:
         pool = _away_from(pool, kept_out, away_from)
     strata = subject_label(pool)
@@ -213,6 +258,7 @@ def leaky_kfold_splits(
     validation_share: float = 0.15,
     seed: int = 0,
     copies: float = 0.6,
+    min_subjects: int = 2,
 ) -> list[Split]:
     """Split as :func:`kfold_splits`, by a unit that does not keep subjects on one side.
 
@@ -220,8 +266,8 @@ def leaky_kfold_splits(
 
     Parameters
     ----------
-    cells, folds, validation_share, seed
-        As in :func:`kfold_splits`; also ``patient``.
+    cells, folds, validation_share, seed, min_subjects
+        As in :func:`kfold_splits`, with the unit for the subject; also ``patient``.
     protocol
         ``patient_ids``: the patient id is the unit, though ids may share cells. ``images``: the
         single image. ``copies``: as ``images``, and some HEM images have an augmented copy, which
@@ -244,7 +290,7 @@ def leaky_kfold_splits(
     unit = "patient" if protocol == "patient_ids" else "cell_id"
     labelled = labelled_cells(cells)
     grouped = labelled.assign(subject=labelled[unit].astype(str))
-    splits = kfold_splits(grouped, folds, validation_share, seed)
+    splits = kfold_splits(grouped, folds, validation_share, seed, min_subjects=min_subjects)
     if protocol == "copies":
         splits = _with_copies(splits, labelled, copies, seed)
     return [replace(split, protocol=protocol) for split in splits]
@@ -262,8 +308,14 @@ def _with_copies(splits: list[Split], cells: pd.DataFrame, share: float, seed: i
     ]
 
 
-def _of_folds(cells: pd.DataFrame, folds: Sequence[int]) -> pd.DataFrame:
-    """Return the cells of official folds, each of which must have both classes."""
+def of_folds(cells: pd.DataFrame, folds: Sequence[int]) -> pd.DataFrame:
+    """Return the cells of official folds, each of which must have both classes.
+
+    Raises
+    ------
+    RequestError
+        If a class is missing in a fold.
+    """
     for fold in folds:
         need_both_classes(cells[cells["fold"] == fold], f"fold {fold}")
     return cells[cells["fold"].isin(list(folds))]
@@ -271,10 +323,14 @@ def _of_folds(cells: pd.DataFrame, folds: Sequence[int]) -> pd.DataFrame:
 
 def _away_from(pool: pd.DataFrame, cells: pd.DataFrame, fold: int) -> pd.DataFrame:
     """Return pool without the subjects of cells, which are an official fold's."""
-    source = " and ".join(str(number) for number in sorted(pool["fold"].dropna().unique()))
+    source = _listed(sorted(pool["fold"].dropna().unique()))
     pool = pool[~pool["subject"].isin(set(cells["subject"]))]
     need_both_classes(pool, f"fold {source} without subjects of fold {fold}")
     return pool
+
+
+def _listed(folds: Sequence[int]) -> str:
+    return " and ".join(str(fold) for fold in folds)
 
 
 def _need_subjects_for_parts(pool: pd.DataFrame, strata: pd.Series, folds: int) -> None:

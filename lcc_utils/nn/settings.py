@@ -78,8 +78,14 @@ class Training(Settings):
     )
     refit: bool = Field(
         False,
-        description="train again from the start on training and validation cells together, for "
-        "as many epochs; the threshold stays that of the first training",
+        description="train the final model on training and validation subjects together; epoch "
+        "and threshold are then chosen out of fold. Splits without validation cells, and models "
+        "on features, are always treated so",
+    )
+    inner: int = Field(
+        3,
+        ge=2,
+        description="out of fold: parts by subject, each scored by a model that has not seen it",
     )
     backbone_rate: float = Field(
         1.0, gt=0, le=1, description="the backbone's learning rate as a share of the head's"
@@ -93,8 +99,8 @@ class Training(Settings):
         0.0,
         ge=0,
         lt=0.5,
-        description="share of the training labels that are turned over; those of validation "
-        "cells stay, also where a refit trains on them",
+        description="share of the labels that are turned over where they train; those that "
+        "choose epoch and threshold stay",
     )
 
 
@@ -127,24 +133,38 @@ class ExperimentSettings(Settings):
         """Whether a whole network learns, not a model on features that are there before."""
         return not (self.classical or self.model.frozen)
 
+    @property
+    def out_of_fold(self) -> bool:
+        """Whether epoch and threshold are chosen out of fold, and the final model is refitted."""
+        return self.training.refit or not self.trains_network
+
+    def refitted(self) -> ExperimentSettings:
+        """Return the same settings with a refit."""
+        training = self.training.model_copy(update={"refit": True})
+        return self.model_copy(update={"training": training})
+
     def relevant(self) -> dict[str, Any]:
         """Return the settings that can change the result of this model, and no others."""
         values = self.model_dump(mode="json")
+        training = values["training"]
+        training["refit"] = self.out_of_fold
+        # Keys of results from before these settings stay as they were.
+        if not self.out_of_fold:
+            del training["inner"]
         if self.training.selection == "best":
-            # Keys of results from before this setting stay as they were.
-            del values["training"]["selection"]
+            del training["selection"]
         if not self.training.label_noise:
-            del values["training"]["label_noise"]  # as before
+            del training["label_noise"]
         if not self.training.freeze_norm:
-            del values["training"]["freeze_norm"]  # as before
+            del training["freeze_norm"]
         if self.trains_network:
             return values
         kept = ("model",) if self.classical else ("pixels", "model", "prediction", "precision")
         relevant = {name: values[name] for name in kept}
         if self.classical:
             relevant["model"] = {"backbone": self.model.backbone}
-        kept = [name for name in ("refit", "label_noise") if name in values["training"]]
-        return relevant | {"training": {name: values["training"][name] for name in kept}}
+        kept = [name for name in ("refit", "inner", "label_noise") if name in training]
+        return relevant | {"training": {name: training[name] for name in kept}}
 
     @model_validator(mode="after")
     def _backbone_takes_these_images(self) -> ExperimentSettings:

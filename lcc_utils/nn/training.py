@@ -17,7 +17,17 @@ from lcc_utils.nn.course import Best, Course, OnEpoch
 from lcc_utils.nn.prediction import predict, predict_scores, scores_of
 from lcc_utils.nn.settings import ExperimentSettings
 
-__all__ = ["Cells", "Fitted", "fit", "predict_scores", "train_all"]
+__all__ = [
+    "Cells",
+    "Fitted",
+    "fit",
+    "learning_rate",
+    "loss_of",
+    "predict_scores",
+    "start",
+    "train_all",
+    "train_epoch",
+]
 
 WeightedF1 = Callable[[np.ndarray, np.ndarray], float]
 
@@ -30,14 +40,10 @@ class Cells:
     labels: np.ndarray
     subjects: np.ndarray | None = None
 
-    def __add__(self, other: Cells) -> Cells:
-        """Return both sets of cells together; subjects are known if both know theirs."""
-        known = self.subjects is not None and other.subjects is not None
-        return Cells(
-            np.concatenate([self.rows, other.rows]),
-            np.concatenate([self.labels, other.labels]),
-            np.concatenate([self.subjects, other.subjects]) if known else None,
-        )
+    def __getitem__(self, chosen: np.ndarray) -> Cells:
+        """Return some of the cells, by positions or by a mask."""
+        subjects = None if self.subjects is None else self.subjects[chosen]
+        return Cells(self.rows[chosen], self.labels[chosen], subjects)
 
 
 @dataclass(frozen=True)
@@ -47,31 +53,29 @@ class Fitted:
     Attributes
     ----------
     classifier, logits
-        The model with the weights of its best epoch or, after a refit, of the refit's last;
-        and the same layers ending before the softmax. Both are reused by the next training
-        of the same architecture: take what is needed from them before that.
+        The model with the weights of its best epoch or, where that was chosen out of fold,
+        trained on all cells up to it; and the same layers ending before the softmax. Both are
+        reused by the next training of the same architecture: take what is needed from them
+        before that.
     history
-        One dict an epoch of the training that was watched on validation: ``epoch, loss, f1,
-        val_loss, val_f1, val_auc, learning_rate``; ``f1`` is over the batches as trained on,
-        augmented and balanced.
-    refit_history
-        The same of the refit, without what is measured on validation; empty without one.
+        One dict an epoch of the training that was watched: ``epoch, loss, f1, val_loss, val_f1,
+        val_auc, learning_rate``; ``f1`` is over the batches as trained on, augmented and
+        balanced. Out of fold, ``loss`` and ``f1`` are means over the inner trainings.
     epoch_seconds
-        Time of each epoch, those of the refit last.
+        Time of each epoch of each training.
     best_epoch
-        The epoch that was kept, counted from 1: the best on validation, or the last if the
-        settings say so.
+        The epoch that was kept, counted from 1: the best on the cells that choose, or the last
+        if the settings say so.
     parameters
         ``parameters_trainable`` and ``parameters_total``.
     validation_scores
-        P(ALL) of the validation cells in their order, float64 ``(n,)``, from the best epoch,
-        which has not been trained on them; the refit changes nothing here.
+        P(ALL) of the cells that choose in their order, float64 ``(n,)``, each by a model that
+        has not been trained on it.
     """
 
     classifier: keras.Model
     logits: keras.Model
     history: list[dict[str, float]]
-    refit_history: list[dict[str, float]]
     epoch_seconds: list[float]
     best_epoch: int
     parameters: dict[str, int]
@@ -87,14 +91,12 @@ def fit(
     weighted_f1: WeightedF1,
     on_epoch: OnEpoch | None = None,
 ) -> Fitted:
-    """Train a classifier and return it at its best epoch, or refitted on all its cells.
+    """Train a classifier and return it at its best epoch on validation cells.
 
     AdamW, the schedule of the settings by optimizer step, gradient clipped by its global
     norm, early stopping on validation weighted F1. The epoch with the highest validation
     F1 is kept; of equals, the one of lower validation loss; or the last, if the settings say
-    so. A refit starts again from the
-    same initial state and trains on training and validation cells for all epochs of the
-    settings, whichever was the best: the schedule makes the last one the end of a training.
+    so. Where the settings ask for a refit, use ``nn.out_of_fold.fit_out_of_fold``.
 
     Parameters
     ----------
@@ -109,7 +111,7 @@ def fit(
     weighted_f1
         What is watched on validation: takes labels and scores, returns 0 to 1.
     on_epoch
-        Called with each row of the history, and of the refit's.
+        Called with each row of the history.
 
     Raises
     ------
@@ -122,15 +124,11 @@ def fit(
         course, best = Course(on_epoch), Best(settings.training)
         model = _search(settings, pixels, training, validation, seed, weighted_f1, course, best)
         scores = predict_scores(model.logits, pixels, validation.rows, settings.prediction.views)
-        again = Course(on_epoch)
-        if settings.training.refit:
-            model = _refit(settings, pixels, training + validation, seed, again)
         return Fitted(
             model.classifier,
             model.logits,
             course.rows,
-            again.rows,
-            course.seconds + again.seconds,
+            course.seconds,
             best.epoch if settings.training.selection == "best" else len(course.rows),
             parameter_counts(model.classifier),
             scores,
@@ -142,14 +140,22 @@ def train_all(
     pixels: np.ndarray,
     cells: Cells,
     seed: int,
-    on_epoch: OnEpoch | None = None,
+    course: Course | None = None,
+    epochs: int | None = None,
 ) -> Compiled:
-    """Train on all the cells given for all epochs, as the refit of :func:`fit` does.
+    """Train on all the cells given for all epochs of the settings, or for the first so many.
 
+    The schedule is that of all epochs in either case. The course takes note of each epoch.
     Parameters and errors are those of :func:`fit`.
     """
+    course = course or Course(None)
     with out_of_memory_named(settings):
-        return _refit(settings, pixels, cells, seed, Course(on_epoch))
+        model, batches = start(settings, pixels, cells, seed)
+        for epoch in range(epochs or settings.training.epochs):
+            with course.timed():
+                row = train_epoch(model, batches, epoch, f"epoch {epoch + 1} on all cells")
+            course.add({"epoch": epoch + 1, **row, "learning_rate": learning_rate(model)})
+        return model
 
 
 def _search(
@@ -163,12 +169,12 @@ def _search(
     best: Best,
 ) -> Compiled:
     """Train, watched on validation, and return the model with the weights of the epoch kept."""
-    model, batches = _start(settings, pixels, training, seed)
+    model, batches = start(settings, pixels, training, seed)
     for epoch in range(settings.training.epochs):
         with course.timed():
-            row = {"epoch": epoch + 1, **_train(model, batches, epoch, f"epoch {epoch + 1}")}
+            row = {"epoch": epoch + 1, **train_epoch(model, batches, epoch, f"epoch {epoch + 1}")}
             row |= _validate(model, pixels, validation, weighted_f1, epoch)
-            row["learning_rate"] = _rate(model)
+            row["learning_rate"] = learning_rate(model)
         course.add(row)
         if best.seen(row, model.classifier):
             break
@@ -177,19 +183,7 @@ def _search(
     return model
 
 
-def _refit(
-    settings: ExperimentSettings, pixels: np.ndarray, cells: Cells, seed: int, course: Course
-) -> Compiled:
-    """Train on all cells for all epochs, and return the model as the last one leaves it."""
-    model, batches = _start(settings, pixels, cells, seed)
-    for epoch in range(settings.training.epochs):
-        with course.timed():
-            row = _train(model, batches, epoch, f"epoch {epoch + 1} of the refit")
-        course.add({"epoch": epoch + 1, **row, "learning_rate": _rate(model)})
-    return model
-
-
-def _start(
+def start(
     settings: ExperimentSettings, pixels: np.ndarray, cells: Cells, seed: int
 ) -> tuple[Compiled, TrainingBatches]:
     """Return a model in its initial state, and the batches that it will be trained on."""
@@ -210,7 +204,9 @@ def _start(
     return model, batches
 
 
-def _train(model: Compiled, batches: TrainingBatches, epoch: int, name: str) -> dict[str, float]:
+def train_epoch(
+    model: Compiled, batches: TrainingBatches, epoch: int, name: str
+) -> dict[str, float]:
     """Train for one epoch; loss and weighted F1 over the batches as trained on."""
     batches.start_epoch(epoch)
     logs = model.trainer.fit(
@@ -232,17 +228,21 @@ def _validate(
     epoch: int,
 ) -> dict[str, float]:
     logits = predict(model.logits, pixels, cells.rows)
-    loss = float(model.loss(np.eye(2, dtype="float32")[cells.labels], logits))
-    _finite(loss, "validation loss", f"epoch {epoch + 1}")
     scores = scores_of(logits)
     return {
-        "val_loss": loss,
+        "val_loss": loss_of(model, logits, cells.labels, f"epoch {epoch + 1}"),
         "val_f1": weighted_f1(cells.labels, scores),
         "val_auc": float(roc_auc_score(cells.labels, scores)),
     }
 
 
-def _rate(model: Compiled) -> float:
+def loss_of(model: Compiled, logits: np.ndarray, labels: np.ndarray, name: str) -> float:
+    """Return the loss of cells that do not train, in an epoch of this name."""
+    loss = float(model.loss(np.eye(2, dtype="float32")[labels], logits))
+    return _finite(loss, "validation loss", name)
+
+
+def learning_rate(model: Compiled) -> float:
     """Return the learning rate of the next step."""
     return float(model.schedule(model.trainer.optimizer.iterations))
 

@@ -49,11 +49,12 @@ def open_cells(config: RunConfig, data: str | None, progress: bool) -> pd.DataFr
     pairs = duplicates.find_pairs(cells, progress=progress)
     cells = duplicates.subject_groups(cells, duplicates.subject_links(pairs, cells))
     cells = cells.reset_index(drop=True)
-    cells.attrs = attrs | {"label": _label(attrs["dataset"], cells)}
+    cells.attrs = attrs | {"label": describe(attrs["dataset"], cells)}
     return cells
 
 
-def _label(dataset: str, cells: pd.DataFrame) -> str:
+def describe(dataset: str, cells: pd.DataFrame) -> str:
+    """Return what numbers of some cells are computed on, as a reader sees it."""
     kind = {"synthetic": "synthetic cells", "c-nmc-2019": "C-NMC 2019"}[dataset]
     return (
         f"{kind} ({len(cells):,} cells of {cells['subject'].nunique()} subjects, "

@@ -40,10 +40,12 @@ class SplitSettings(Settings):
     """How cells are divided; see ``data.splits``."""
 
     protocol: Literal[
-        "official", "shared", "patient", "image", "kfold", "clean", "leaky",
-        "patient_ids", "images", "copies",
+        "official", "shared", "transport", "patient", "image", "kfold",
+        "clean", "leaky", "control", "patient_ids", "images", "copies",
     ]  # fmt: skip
-    train_folds: tuple[int, ...] = ()
+    train_folds: tuple[int, ...] = Field(
+        (), description="official folds that cells are taken from; empty for all"
+    )
     test_fold: int | None = Field(
         None, description="kfold: subjects that occur in this official fold are left out"
     )
@@ -51,14 +53,21 @@ class SplitSettings(Settings):
     shares: tuple[Share, Share, Share] = Field(
         (0.8, 0.1, 0.1), description="patient and image: training, validation, test"
     )
-    test_share: Share = Field(0.25, description="clean and leaky: share of subjects to test on")
-    min_subjects: int = Field(1, ge=1, description="least subjects of a class in a partition")
+    test_share: Share = Field(
+        0.25, description="clean, leaky and control: share of subjects to test on"
+    )
+    min_subjects: int = Field(
+        2,
+        ge=1,
+        description="least subjects of a class that validate and that train, and that test where "
+        "subjects are drawn; where a class has too few to hold any out, choices are out of fold",
+    )
     folds: int = Field(5, ge=2, description="kfold and alike: number of parts, each tested once")
     copies: Share = Field(0.6, description="copies: share of HEM images with an augmented copy")
 
     @model_validator(mode="after")
     def _official_folds_are_named(self) -> SplitSettings:
-        if self.protocol in ("official", "shared") and (
+        if self.protocol in ("official", "shared", "transport") and (
             self.test_fold is None or not self.train_folds
         ):
             raise ValueError(f"protocol {self.protocol} needs train_folds and test_fold")
@@ -112,31 +121,39 @@ class Study(Settings):
     """Experiments that belong together: every variant on every split with every seed."""
 
     splits: tuple[SplitSettings, ...]
-    seeds: tuple[int, ...] = Field((0,), description="a list, or a number n for 0 to n - 1")
+    seeds: tuple[int, ...] = Field(
+        (0,),
+        description="seeds of the parts and of training: a list, or a number n for 0 to n - 1",
+    )
+    training_seeds: tuple[int, ...] | None = Field(
+        None,
+        description="seeds of training on the parts of each of seeds, so that both can be told "
+        "apart; by default each part's own. Models that train no network take the first alone",
+    )
     settings: dict[str, Any] = Field({}, description="dotted settings that differ from the run's")
     variants: dict[str, dict[str, Any]] = Field({"full": {}}, description="name to dotted settings")
     maps: MapSettings | None = Field(None, description="compute maps of attention of its networks")
     shifts: ShiftSettings | None = Field(None, description="score changed images by its models")
     costs: CostSettings | None = Field(None, description="measure what its models cost")
 
-    @field_validator("seeds", mode="before")
+    @field_validator("seeds", "training_seeds", mode="before")
     @classmethod
     def _counted(cls, value: Any) -> Any:
         return tuple(range(value)) if isinstance(value, int) else value
 
     @model_serializer(mode="wrap")
     def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Settings of runs from before there were maps, shifts or costs stay as they were.
+        # Settings of runs from before there were these stay as they were.
         values = dump(self)
-        for name in ("maps", "shifts", "costs"):
+        for name in ("maps", "shifts", "costs", "training_seeds"):
             if values.get(name) is None:
                 values.pop(name, None)
         return values
 
-    @field_validator("splits", "seeds", "variants")
+    @field_validator("splits", "seeds", "training_seeds", "variants")
     @classmethod
     def _not_empty(cls, value: Any) -> Any:
-        if not value:
+        if value is not None and not value:
             raise ValueError("at least one is needed")
         return value
 

@@ -11,7 +11,9 @@ import pandas as pd
 
 from lcc_utils.evaluation.metrics import evaluate_result
 from lcc_utils.evaluation.result import Result
+from lcc_utils.nn.settings import ExperimentSettings
 from lcc_utils.pipeline import provenance
+from lcc_utils.pipeline.cells import describe
 from lcc_utils.pipeline.learners import Learned, learn
 from lcc_utils.pipeline.plan import Experiment
 from lcc_utils.pipeline.store import SCHEMA, write_experiment
@@ -73,8 +75,9 @@ def run_experiment(
 
 def _predictions(experiment: Experiment, cells: pd.DataFrame, learned: Learned) -> pd.DataFrame:
     split, table = experiment.split, cells.set_index("cell_id")
+    choosing = split.fitting if experiment.settings.out_of_fold else split.validation
     parts = (
-        ("validation", split.validation, learned.validation),
+        ("validation", choosing, learned.validation),
         ("test", split.test, learned.test),
     )
     return pd.concat([_scored(table, *part) for part in parts], ignore_index=True)
@@ -104,9 +107,10 @@ def _record(experiment: Experiment, cells: pd.DataFrame, learned: Learned) -> di
         "study": experiment.study,
         "variant": experiment.variant,
         "seed": experiment.seed,
-        "dataset": cells.attrs["label"],
+        "dataset": describe(cells.attrs["dataset"], experiment.cells_of(cells)),
         "data_digest": experiment.data_digest,
-        "split": _split_record(experiment, cells),
+        "split": _split_record(experiment, experiment.cells_of(cells)),
+        "selection": _selection(experiment.settings),
         "settings": experiment.settings.relevant(),
         "model": learned.model,
         **learned.facts,
@@ -117,6 +121,9 @@ def _split_record(experiment: Experiment, cells: pd.DataFrame) -> dict[str, Any]
     split = experiment.split
     subject = cells.set_index("cell_id")["subject"]
     sides = {part: subject.loc[list(getattr(split, part))] for part in _PARTS}
+    # What the final model is trained on: "train", or that and "validation".
+    refitted = experiment.settings.out_of_fold
+    sides["fitted"] = subject.loc[list(split.fitting)] if refitted else sides["train"]
     counts = {part: len(own) for part, own in sides.items()}
     used = {cell for part in _PARTS for cell in getattr(split, part)}
     return {
@@ -128,8 +135,15 @@ def _split_record(experiment: Experiment, cells: pd.DataFrame) -> dict[str, Any]
         "unused": int(cells["label"].notna().sum()) - len(used),
         "subjects": {part: int(own.nunique()) for part, own in sides.items()},
         # Training cells of subjects that are also tested: 0 unless the protocol leaks.
-        "leaked": int(sides["train"].isin(set(sides["test"])).sum()),
+        "leaked": int(sides["fitted"].isin(set(sides["test"])).sum()),
     }
+
+
+def _selection(settings: ExperimentSettings) -> dict[str, Any]:
+    """Return on what epoch and threshold are chosen: the cells of partition validation."""
+    if settings.out_of_fold:
+        return {"by": "out_of_fold", "inner": settings.training.inner}
+    return {"by": "validation"}
 
 
 def _origin(learned: Learned, seconds: float) -> dict[str, Any]:

@@ -127,7 +127,7 @@ def judges(run: Run) -> Iterator[Judge]:
         outputs = [classifier.get_layer(layer).output for layer in (FEATURES, LOGITS)]
         network = keras.Model(classifier.input, outputs)
         split = experiment.split
-        seen = split.train + (split.validation if experiment.settings.training.refit else ())
+        seen = split.fitting if experiment.settings.out_of_fold else split.train
         features, _ = predict(network, pixels.array, pixels.rows(seen))
         yield Judge(
             name, experiment, float(result.metrics["threshold"]), network,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,13 +12,13 @@ import pandas as pd
 from lcc_utils.classical.models import fit as fit_classical
 from lcc_utils.data.images import PixelCache
 from lcc_utils.data.label_noise import wrong_labels
-from lcc_utils.data.partitions import Split
+from lcc_utils.data.partitions import Split, inner_parts
 from lcc_utils.evaluation.metrics import best_weighted_f1
 from lcc_utils.nn.settings import ExperimentSettings
 
 if TYPE_CHECKING:
     from lcc_utils.nn.course import OnEpoch
-    from lcc_utils.nn.training import Fitted
+    from lcc_utils.nn.training import Cells, Fitted
 
 # A classical model or a frozen network's head: ``scores(features)`` gives P(ALL).
 FeatureModel = Any
@@ -31,7 +31,8 @@ class Learned:
     Attributes
     ----------
     validation, test
-        P(ALL) of the validation and of the test cells.
+        P(ALL) of the cells that choose epoch and threshold, and of the test cells. The former
+        are those of ``split.validation`` or, out of fold, of ``split.fitting``.
     model
         What ``experiment.json`` says of the model: name and numbers of parameters.
     history
@@ -60,10 +61,12 @@ def learn(
     seed: int,
     on_epoch: OnEpoch | None = None,
 ) -> Learned:
-    """Train the model that settings name, and score validation and test cells.
+    """Train the model that settings name; score the cells that choose, and the test cells.
 
     Raises
     ------
+    RequestError
+        If a class has too few subjects to choose out of fold.
     DataError
         If pixels cannot be read, or training diverges or runs out of memory.
     """
@@ -118,39 +121,54 @@ def fit_network(
     seed: int,
     pixels: PixelCache,
     on_epoch: OnEpoch | None = None,
-    shuffled: bool = False,
 ) -> Fitted:
-    """Train the network of an experiment, or the same with the training labels shuffled.
+    """Train the network of an experiment, its epoch chosen on validation or out of fold.
 
-    Labels of training cells are turned over as ``training.label_noise`` says.
+    Labels that train are turned over as ``training.label_noise`` says.
+
+    Raises
+    ------
+    RequestError
+        If a class has too few subjects to choose out of fold.
+    DataError
+        If training diverges or runs out of memory.
+    """
+    from lcc_utils.nn.out_of_fold import fit_out_of_fold
+    from lcc_utils.nn.training import Cells, fit
+
+    training = _network_cells(settings, cells, split, seed, pixels)
+    known = cells.set_index("cell_id")
+    watched = best_weighted_f1, on_epoch
+    if settings.out_of_fold:
+        own = known.loc[list(split.fitting)]
+        parts = inner_parts(own, settings.training.inner)
+        truth = own["label"].to_numpy("int64")
+        return fit_out_of_fold(settings, pixels.array, training, truth, parts, seed, *watched)
+    own = known.loc[list(split.validation)]
+    held = Cells(pixels.rows(split.validation), own["label"].to_numpy("int64"))
+    return fit(settings, pixels.array, training, held, seed, *watched)
+
+
+def fit_shuffled(
+    settings: ExperimentSettings, cells: pd.DataFrame, split: Split, seed: int, pixels: PixelCache
+) -> Any:
+    """Train the network of an experiment on shuffled labels for all its epochs; return it.
 
     Raises
     ------
     DataError
         If training diverges or runs out of memory.
     """
-    from lcc_utils.nn.training import Cells, fit
+    from lcc_utils.nn.training import train_all
 
-    table = cells.set_index("cell_id").assign(label=_labels(settings, cells, split, seed))
-
-    def some(ids: tuple[str, ...], shuffled: bool = False) -> Cells:
-        own = table.loc[list(ids)]
-        labels, subjects = own["label"].to_numpy("int64"), own["subject"].to_numpy(str)
-        if shuffled:
-            labels = np.random.default_rng(seed).permutation(labels)
-        return Cells(pixels.rows(ids), labels, subjects)
-
-    training, validation = some(split.train, shuffled), some(split.validation)
-    return fit(settings, pixels.array, training, validation, seed, best_weighted_f1, on_epoch)
+    training = _network_cells(settings, cells, split, seed, pixels)
+    labels = np.random.default_rng(seed).permutation(training.labels)
+    shuffled = replace(training, labels=labels)
+    return train_all(settings, pixels.array, shuffled, seed).classifier
 
 
 def fit_features(
-    settings: ExperimentSettings,
-    cells: pd.DataFrame,
-    split: Split,
-    seed: int,
-    features: np.ndarray,
-    refit: bool = True,
+    settings: ExperimentSettings, cells: pd.DataFrame, split: Split, seed: int, features: np.ndarray
 ) -> FeatureModel:
     """Fit a classical model, or a frozen network's head, as the experiment tests it.
 
@@ -159,25 +177,15 @@ def fit_features(
     settings, cells, split, seed
         Those of the experiment.
     features
-        One row a cell of ``cells``.
-    refit
-        Whether to train on validation cells too, if the settings say so. Labels of training
-        cells are turned over as ``training.label_noise`` says; those of validation cells stay.
+        One row a cell of ``cells``. Labels are turned over as ``training.label_noise`` says.
 
     Raises
     ------
     DataError
         If the training cells are of one class, or a feature is not finite.
     """
-    row = {cell: number for number, cell in enumerate(cells["cell_id"])}
-    also = split.validation if refit and settings.training.refit else ()
-    own = [row[cell] for cell in (*split.train, *also)]
-    labels = _labels(settings, cells, split, seed)[own]
-    if settings.classical:
-        return fit_classical(settings.model.backbone, features[own], labels, seed)
-    from lcc_utils.nn.head import fit_head
-
-    return fit_head(features[own], labels, seed)
+    rows, labels = _training_rows(settings, cells, split, seed)
+    return _fit_rows(settings, features[rows], labels, seed)
 
 
 def _network(
@@ -213,27 +221,55 @@ def _from_features(
     seed: int,
     features: np.ndarray,
 ) -> Learned:
-    """Fit a model on features; score validation cells before a refit, test cells after it."""
-    model = fit_features(settings, cells, split, seed, features, refit=False)
-    row = {cell: number for number, cell in enumerate(cells["cell_id"])}
-    validation = model.scores(features[[row[cell] for cell in split.validation]])
-    if settings.training.refit:
-        model = fit_features(settings, cells, split, seed, features)
+    """Score the training cells out of fold, by subject, and test cells by a model of all."""
+    rows, labels = _training_rows(settings, cells, split, seed)
+    parts = inner_parts(cells.iloc[rows], settings.training.inner)
+    scores = np.empty(len(rows))
+    for part in np.unique(parts):
+        held = parts == part
+        model = _fit_rows(settings, features[rows[~held]], labels[~held], seed)
+        scores[held] = model.scores(features[rows[held]])
+    model = _fit_rows(settings, features[rows], labels, seed)
+    test = pd.Index(cells["cell_id"]).get_indexer(list(split.test))
     return Learned(
-        validation,
-        model.scores(features[[row[cell] for cell in split.test]]),
+        scores,
+        model.scores(features[test]),
         {"backbone": settings.model.backbone, "parameters_trainable": model.parameters},
     )
 
 
-def _labels(
+def _fit_rows(
+    settings: ExperimentSettings, features: np.ndarray, labels: np.ndarray, seed: int
+) -> FeatureModel:
+    if settings.classical:
+        return fit_classical(settings.model.backbone, features, labels, seed)
+    from lcc_utils.nn.head import fit_head
+
+    return fit_head(features, labels, seed)
+
+
+def _network_cells(
+    settings: ExperimentSettings, cells: pd.DataFrame, split: Split, seed: int, pixels: PixelCache
+) -> Cells:
+    """Return the cells that the final network trains on, by their rows in the pixels."""
+    from lcc_utils.nn.training import Cells
+
+    rows, labels = _training_rows(settings, cells, split, seed)
+    own = cells.iloc[rows]
+    return Cells(pixels.rows(tuple(own["cell_id"])), labels, own["subject"].to_numpy(str))
+
+
+def _training_rows(
     settings: ExperimentSettings, cells: pd.DataFrame, split: Split, seed: int
-) -> np.ndarray:
-    """Return the labels to train on, int64 ``(n,)``: those of some training cells are wrong."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows of the cells that the final model trains on, and the labels to train on.
+
+    The cells are in the order of ``split.fitting`` or ``split.train``; some labels may be wrong.
+    """
+    ids = split.fitting if settings.out_of_fold else split.train
+    rows = pd.Index(cells["cell_id"]).get_indexer(list(ids))
     # pandas heeds no copy=True beside na_value; the table of cells must stay as it is.
-    labels = np.array(cells["label"].to_numpy("int64", na_value=-1))
-    row = {cell: number for number, cell in enumerate(cells["cell_id"])}
-    own = np.array([row[cell] for cell in split.train], np.int64)
-    wrong = own[wrong_labels(split.train, settings.training.label_noise, seed)]
+    labels = np.array(cells["label"].to_numpy("int64", na_value=-1))[rows]
+    wrong = wrong_labels(ids, settings.training.label_noise, seed)
     labels[wrong] = 1 - labels[wrong]
-    return labels
+    return rows, labels

@@ -173,13 +173,14 @@ def _whole(
     pixels: PixelCache, on_epoch: OnEpoch | None,
 ) -> tuple[Any, np.ndarray]:  # fmt: skip
     """Train on all cells; return the classifier and their features."""
+    from lcc_utils.nn.course import Course
     from lcc_utils.nn.training import Cells, train_all
 
     ids = (*split.train, *split.validation)
     own = cells.set_index("cell_id").loc[list(ids)]
     labels, subjects = own["label"].to_numpy("int64"), own["subject"].to_numpy(str)
     rows = Cells(pixels.rows(ids), labels, subjects)
-    model = train_all(settings, pixels.array, rows, seed, on_epoch)
+    model = train_all(settings, pixels.array, rows, seed, Course(on_epoch))
     return model.classifier, _seen(model.classifier, pixels, ids)[0]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lcc_utils.data.images import PixelCache
-from lcc_utils.pipeline.learners import fit_network
+from lcc_utils.pipeline.learners import fit_network, fit_shuffled
 from lcc_utils.pipeline.plan import Experiment
 from lcc_utils.pipeline.run import Run
 from lcc_utils.pipeline.weights import keep_weights, load_weights, weights_path
@@ -60,12 +60,5 @@ def untrained(experiment: Experiment, seed: int = FRESH) -> Any:
 
 
 def _fitted(run: Run, experiment: Experiment, pixels: PixelCache, shuffled: bool) -> Any:
-    settings = experiment.settings
-    if shuffled:
-        course = settings.training.model_copy(
-            update={"selection": "last", "refit": False, "patience": settings.training.epochs}
-        )
-        settings = settings.model_copy(update={"training": course})
-    return fit_network(
-        settings, run.cells, experiment.split, experiment.seed, pixels, shuffled=shuffled
-    ).classifier
+    own = experiment.settings, run.cells, experiment.split, experiment.seed, pixels
+    return fit_shuffled(*own) if shuffled else fit_network(*own).classifier

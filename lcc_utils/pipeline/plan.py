@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cache
 
 import pandas as pd
 
-from lcc_utils.data.partitions import Split
+from lcc_utils.data.cnmc import data_digest as digest_of
+from lcc_utils.data.partitions import Split, need_two_subjects, subject_label
 from lcc_utils.data.splits import (
     image_split,
     kfold_splits,
     leakage_guard,
-    leakage_pair,
+    leakage_splits,
     leaky_kfold_splits,
+    of_folds,
     official_split,
     patient_split,
+    transport_split,
 )
 from lcc_utils.errors import LccError, RequestError
 from lcc_utils.evaluation.result import Missing
 from lcc_utils.nn.settings import ExperimentSettings
-from lcc_utils.pipeline.config import RunConfig, SplitSettings
+from lcc_utils.pipeline.config import RunConfig, SplitSettings, Study
 from lcc_utils.pipeline.store import SCHEMA, short_digest
 
 
@@ -37,9 +39,13 @@ class Experiment:
     split
         Which cells train, validate and test.
     seed
-        Seed of everything random in the training.
+        Seed of everything random in the training; that of the parts is ``split.seed``.
     data_digest
-        Digest of all the cells that the run was given.
+        Digest of the cells that the split is made from: all that the run was given, or those of
+        `folds`.
+    folds
+        The official folds that the split is made from, if it names some: cells of other folds
+        change nothing, not even the key.
     keeps_weights
         Whether a network's trained weights stay in the run, for what looks into it later. It is
         no part of the key.
@@ -51,6 +57,7 @@ class Experiment:
     split: Split
     seed: int
     data_digest: str
+    folds: tuple[int, ...] = ()
     keeps_weights: bool = False
 
     @property
@@ -68,9 +75,15 @@ class Experiment:
     @property
     def work(self) -> int:
         """About how much it costs, in cells that pass through training."""
-        whole = self.settings.trains_network
-        passes = self.settings.training.epochs * (1 + self.settings.training.refit)
-        return len(self.split.train) * (passes if whole else 1)
+        if not self.settings.trains_network:
+            return len(self.split.train)
+        # Parts together train on all cells but one part's each; the final model on all.
+        passes = self.settings.training.inner if self.settings.out_of_fold else 1
+        return len(self.split.train) * self.settings.training.epochs * passes
+
+    def cells_of(self, cells: pd.DataFrame) -> pd.DataFrame:
+        """Return the cells that the split is made from."""
+        return cells[cells["fold"].isin(self.folds)] if self.folds else cells
 
 
 @dataclass(frozen=True)
@@ -114,17 +127,7 @@ def make_plan(
     """
     experiments: dict[str, list[Experiment]] = {}
     refused: list[Missing] = []
-
-    @cache
-    def splits(settings: SplitSettings, seed: int) -> tuple[list[Split], str]:
-        try:
-            made = make_splits(settings, cells, seed)
-            for split in made:
-                leakage_guard(split, cells)
-        except LccError as error:
-            return [], str(error)
-        return made, ""
-
+    made = _Splits(cells, data_digest)
     studies = {only: config.studies[only]} if only else config.studies
     for name, study in studies.items():
         experiments[name] = []
@@ -132,16 +135,79 @@ def make_plan(
             settings = config.experiment(study.settings, changes)
             for seed in study.seeds:
                 for wanted in study.splits:
-                    made, reason = splits(wanted, seed)
+                    splits, reason = made.of(wanted, seed, settings.out_of_fold)
                     if reason:
                         refused.append(Missing(name, variant, wanted.protocol, seed, reason))
+                    folds, digest = made.source(wanted)
                     experiments[name] += [
-                        Experiment(name, variant, settings, split, seed, data_digest)
-                        for split in made
+                        Experiment(name, variant, own, split, training_seed, digest, folds)
+                        for training_seed in _training_seeds(study, settings, seed)
+                        for split in splits
+                        for own in [settings if split.validation else settings.refitted()]
                     ]
     if refused and not any(experiments.values()):
         raise RequestError(refused[0].reason)
     return Plan(experiments, refused)
+
+
+def _training_seeds(study: Study, settings: ExperimentSettings, seed: int) -> tuple[int, ...]:
+    """Return the seeds of training on the parts of one seed."""
+    seeds = study.training_seeds or (seed,)
+    return seeds if settings.trains_network else seeds[:1]
+
+
+class _Splits:
+    """The splits that settings ask for, made and guarded once, and the cells they are made from."""
+
+    def __init__(self, cells: pd.DataFrame, digest: str) -> None:
+        self._cells, self._digest = cells, digest
+        self._label = subject_label(cells)
+        self._checked: dict[tuple[SplitSettings, int, bool], str] = {}
+        self._made: dict[tuple[SplitSettings, int], tuple[list[Split], str]] = {}
+        self._digests: dict[tuple[int, ...], str] = {}
+
+    def of(self, settings: SplitSettings, seed: int, out_of_fold: bool) -> tuple[list[Split], str]:
+        """Return the splits, or none and why."""
+        if (settings, seed) not in self._made:
+            self._made[settings, seed] = self._make(settings, seed)
+        splits, reason = self._made[settings, seed]
+        if (settings, seed, out_of_fold) not in self._checked:
+            own = [split for split in splits if out_of_fold or not split.validation]
+            self._checked[settings, seed, out_of_fold] = self._too_few(own)
+        if too_few := self._checked[settings, seed, out_of_fold]:
+            return [], too_few
+        return splits, reason
+
+    def source(self, settings: SplitSettings) -> tuple[tuple[int, ...], str]:
+        """Return the official folds that a split is made from, if it names some; the digest."""
+        if not settings.train_folds:
+            return (), self._digest
+        named = {*settings.train_folds, settings.test_fold} - {None}
+        folds = tuple(sorted(named))
+        if folds not in self._digests:
+            own = self._cells[self._cells["fold"].isin(folds)]
+            whole = len(own) == len(self._cells)
+            self._digests[folds] = self._digest if whole else digest_of(own)
+        return folds, self._digests[folds]
+
+    def _make(self, settings: SplitSettings, seed: int) -> tuple[list[Split], str]:
+        try:
+            splits = make_splits(settings, self._cells, seed)
+            for split in splits:
+                leakage_guard(split, self._cells)
+        except LccError as error:
+            return [], str(error)
+        return splits, ""
+
+    def _too_few(self, splits: list[Split]) -> str:
+        """Return why one of some splits cannot choose out of fold: a class has too few subjects."""
+        try:
+            for split in splits:
+                own = self._cells["cell_id"].isin(split.fitting)
+                need_two_subjects(self._cells[own], self._label[own])
+        except RequestError as error:
+            return str(error)
+        return ""
 
 
 def make_splits(settings: SplitSettings, cells: pd.DataFrame, seed: int) -> list[Split]:
@@ -150,24 +216,32 @@ def make_splits(settings: SplitSettings, cells: pd.DataFrame, seed: int) -> list
     On official folds the seed of the experiment does not change who validates, so that seeds
     differ by training alone; elsewhere it draws the subjects.
     """
-    protocol, validation = settings.protocol, settings.validation_share
-    if protocol in ("official", "shared"):
+    protocol, validation, least = (
+        settings.protocol, settings.validation_share, settings.min_subjects,
+    )  # fmt: skip
+    if protocol in ("official", "shared", "transport"):
+        folds = (cells, settings.train_folds, settings.test_fold, validation)
+        if protocol == "transport":
+            return [transport_split(*folds, min_subjects=least)]
         kept = protocol == "official"
-        fold = settings.test_fold
-        return [official_split(cells, settings.train_folds, fold, validation, drop_shared=kept)]
+        return [official_split(*folds, drop_shared=kept, min_subjects=least)]
     if protocol == "kfold":
-        away, least = settings.test_fold, settings.min_subjects
+        away = settings.test_fold
         return kfold_splits(
             cells, settings.folds, validation, seed, settings.train_folds, away, least
         )
+    if settings.train_folds:
+        cells = of_folds(cells, settings.train_folds)
     if protocol in ("patient_ids", "images", "copies"):
         return leaky_kfold_splits(
-            cells, protocol, settings.folds, validation, seed, settings.copies
+            cells, protocol, settings.folds, validation, seed, settings.copies, least
         )
-    if protocol in ("clean", "leaky"):
-        least = settings.min_subjects
-        pair = leakage_pair(cells, settings.test_share, validation, seed, least)
-        return [pair[protocol == "leaky"]]
+    if protocol in _PAIRED:
+        splits = leakage_splits(cells, settings.test_share, validation, seed, least)
+        return [splits[_PAIRED.index(protocol)]]
     if protocol == "patient":
-        return [patient_split(cells, settings.shares, seed, settings.min_subjects)]
+        return [patient_split(cells, settings.shares, seed, least)]
     return [image_split(cells, settings.shares, seed)]
+
+
+_PAIRED = ("clean", "leaky", "control")
