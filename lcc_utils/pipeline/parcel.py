@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import zipfile
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -130,7 +132,7 @@ def make_parcel(
                                   for e in experiments}):  # fmt: skip
             cache = PixelCache(cells, size, crop, progress=progress)
             pixels[f"{size}-{crop}"] = _sha256(cache.path)
-            packs += _packed(cache.array, scratch, f"{size}-{crop}", part_bytes // 3)
+            packs += _packed(cache, part_bytes // 3)
         write_atomic(scratch / "cells.csv", csv_text(cells[_COLUMNS]))
         files += packs
         record = {
@@ -245,23 +247,39 @@ def _weights(experiments: list[Experiment]) -> Iterator[Path]:
         yield path
 
 
-def _packed(pixels: np.ndarray, folder: Path, name: str, most: int) -> Iterator[Path]:
-    """Write images as lossless WebP into archives of limited size; yield their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
+def _packed(pixels: PixelCache, most: int) -> list[Path]:
+    """Return archives of limited size that hold the images as lossless WebP; they stay cached.
+
+    To compress a thousand images of 224 px takes a core half a minute and more.
+    """
+    name = f"{pixels.size}-{pixels.crop}"
+    folder = cache_dir() / f"packed-{pixels.path.stem}-{most}"
+    if not folder.is_dir():
+        scratch = folder.with_name(f".{folder.name}-{os.getpid()}")
+        scratch.mkdir(parents=True)
+        with ThreadPoolExecutor() as pool:
+            _archive(pool.map(_webp, pixels.array), scratch, name, most)
+        scratch.replace(folder)
+    return sorted(folder.glob("*.zip"))
+
+
+def _webp(image: np.ndarray) -> bytes:
+    return cv2.imencode(".webp", image[:, :, ::-1], _LOSSLESS)[1].tobytes()
+
+
+def _archive(images: Iterable[bytes], folder: Path, name: str, most: int) -> None:
+    """Write compressed images into as many archives as their size takes."""
     archive, number, size = None, 0, 0
-    for row, image in enumerate(pixels):
-        content = cv2.imencode(".webp", image[:, :, ::-1], _LOSSLESS)[1].tobytes()
+    for row, content in enumerate(images):
         if archive is None or size + len(content) > most:
             if archive:
                 archive.close()
-                yield Path(archive.filename)
             number, size = number + 1, 0
             archive = zipfile.ZipFile(folder / f"pixels-{name}-{number}.zip", "w")
         archive.writestr(f"{row}.webp", content)
         size += len(content) + 100
     if archive:
         archive.close()
-        yield Path(archive.filename)
 
 
 def _unpack(folder: Path, name: str, cells: pd.DataFrame, whole: str, progress: bool) -> None:
