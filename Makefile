@@ -5,12 +5,15 @@ SHELL := /bin/bash
 PYTHON = $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
 	&& echo $$python && break; done)
+# The most valuable first: what the time does not suffice for is left.
+GPU_STUDIES = transport,primary,training,search,repeated
+GPU_SECONDS = 540
 PIP = $(@D)/bin/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help book cpu paper published test lint lock system clean
+.PHONY: help book cpu paper gpu-parcel gpu-evidence published test lint lock system clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
 
 book: .venv/ready ## Run every notebook on synthetic cells and build the book
 	.venv/bin/lcc run demo --jobs 2 --threads 1 --resume
@@ -24,6 +27,15 @@ paper: data-given .venv-gpu/ready ## The paper's settings, on a CUDA GPU: make p
 	.venv-gpu/bin/lcc run paper --data "$(DATA)" --resume
 	.venv-gpu/bin/lcc book
 
+gpu-parcel: data-given .venv/ready ## Pack the studies of params/gpu.yml: make gpu-parcel DATA=/path/to/C-NMC
+	.venv/bin/lcc away pack gpu --data "$(DATA)" --out .gpu --studies $(GPU_STUDIES)
+
+gpu-evidence: ## Compute them on this machine's GPU under JAX, in ten minutes; see the page on reproducing
+	for part in .gpu/part-*; do bench/gpu_evidence.sh bring "$$part" || exit; done
+	bench/gpu_evidence.sh compile
+	bench/gpu_evidence.sh compute .gpu/results $(GPU_SECONDS)
+	bench/gpu_evidence.sh rates .gpu/results
+
 published: .venv-book/ready ## Build the published edition, without TensorFlow
 	.venv-book/bin/jupyter-book build book
 
@@ -36,9 +48,9 @@ lint: .venv/ready ## Check style, format and the direction of imports
 	.venv/bin/lint-imports
 
 lock: .venv/ready ## Renew the locked versions in requirements/
-	$(COMPILE) requirements/run.txt pyproject.toml --extra cpu --group install --group book --group dev
+	$(COMPILE) requirements/run.txt pyproject.toml --extra cpu --extra lite --group install --group book --group dev
 	$(COMPILE) requirements/book.txt --group book --constraint requirements/run.txt
-	$(COMPILE) requirements/gpu.txt pyproject.toml --extra gpu --group install --group book \
+	$(COMPILE) requirements/gpu.txt pyproject.toml --extra gpu --extra lite --group install --group book \
 		--constraint requirements/run.txt
 
 system: ## Install what apt must provide: libGL for OpenCV, Chromium for the tests

@@ -47,6 +47,7 @@ def add_away_command(commands: Any, folder_of: Callable[[str], Path]) -> None:
     rates.add_argument("parcel", metavar="DIR", help="part 1, or all parts in one folder")
     rates.add_argument("--out", metavar="DIR", required=True, help="where rates.json goes")
     rates.add_argument("--steps", metavar="N", type=int, default=40, help="training steps to time")
+    rates.add_argument("--first", metavar="N", type=int, help="only the first networks")
     rates.set_defaults(command=_rates)
 
     take = steps.add_parser("take", help="here: bring the results into a run, for --resume")
@@ -102,7 +103,8 @@ def _rates(args: argparse.Namespace) -> int:
     from lcc_utils.pipeline.rates import rates
     from lcc_utils.pipeline.store import write_json
 
-    found = rates(parcel_networks(Path(args.parcel)), _positive(args.steps, "--steps"))
+    networks = parcel_networks(Path(args.parcel))[: args.first]
+    found = rates(networks, _positive(args.steps, "--steps"))
     write_json(Path(args.out) / "rates.json", found)
     print(json.dumps(found, indent=2))
     return 0

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import shutil
-import zipfile
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import pandas as pd
 
 from lcc_utils.data import cnmc
-from lcc_utils.data.cache import cache_dir, write_atomic
+from lcc_utils.data.cache import write_atomic
 from lcc_utils.data.images import PixelCache
 from lcc_utils.errors import DataError, RequestError
 from lcc_utils.nn.backbones import backbone, keras_models
 from lcc_utils.nn.settings import ExperimentSettings
 from lcc_utils.pipeline.config import RunConfig
+from lcc_utils.pipeline.parcel_files import dealt, packed, place, sha256, unpack
 from lcc_utils.pipeline.plan import Experiment, make_plan
 from lcc_utils.pipeline.store import (
     CELL_COLUMNS,
@@ -36,7 +31,6 @@ from lcc_utils.pipeline.store import (
 __all__ = ["Parcel", "check_parcel", "make_parcel", "open_parcel", "parcel_networks"]
 
 _COLUMNS = [*CELL_COLUMNS, "file_sha256"]
-_LOSSLESS = [cv2.IMWRITE_WEBP_QUALITY, 101]
 _LIST = "parcel.json"
 # What of a recipe is compiled into a training step.
 _COMPILED = ("batch", "schedule", "weight_decay", "clip_norm", "backbone_rate", "freeze_norm")
@@ -131,8 +125,8 @@ def make_parcel(
         for size, crop in sorted({(e.settings.pixels.size, e.settings.pixels.crop)
                                   for e in experiments}):  # fmt: skip
             cache = PixelCache(cells, size, crop, progress=progress)
-            pixels[f"{size}-{crop}"] = _sha256(cache.path)
-            packs += _packed(cache, part_bytes // 3)
+            pixels[f"{size}-{crop}"] = sha256(cache.path)
+            packs += packed(cache, part_bytes // 3)
         write_atomic(scratch / "cells.csv", csv_text(cells[_COLUMNS]))
         files += packs
         record = {
@@ -142,13 +136,13 @@ def make_parcel(
             "networks": _networks(experiments),
             "keys": [one.key for one in experiments],
             "pixels": pixels,
-            "files": {path.name: _sha256(path) for path in [*files, scratch / "cells.csv"]},
+            "files": {path.name: sha256(path) for path in [*files, scratch / "cells.csv"]},
         }  # fmt: skip
-        parts = _dealt(files, part_bytes)
+        parts = dealt(files, part_bytes)
         parts[0].append(scratch / "cells.csv")
         for number, own in enumerate(parts, 1):
             for path in own:
-                _place(path, scratch / f"part-{number}" / path.name, move=path.parent == scratch)
+                place(path, scratch / f"part-{number}" / path.name, move=path.parent == scratch)
         write_json(scratch / "part-1" / _LIST, record)
         scratch.replace(out)
     except OSError as error:
@@ -184,7 +178,7 @@ def open_parcel(folder: Path, progress: bool = False) -> Parcel:
         )
     _put_weights(folder, record)
     for name, whole in record["pixels"].items():
-        _unpack(folder, name, cells, whole, progress)
+        unpack(folder, name, cells, whole, progress)
     return Parcel(cells, experiments)
 
 
@@ -200,7 +194,7 @@ def check_parcel(folder: Path) -> dict[str, Any]:
     for name, digest in record["files"].items():
         if not (folder / name).is_file():
             raise DataError(f"{folder} lacks {name}; bring every part of the parcel.")
-        if _sha256(folder / name) != digest:
+        if sha256(folder / name) != digest:
             raise DataError(f"{folder / name} is damaged (SHA-256 differs); bring it again.")
     return record
 
@@ -218,7 +212,7 @@ def parcel_networks(folder: Path) -> list[ExperimentSettings]:
 def _put_weights(folder: Path, record: dict[str, Any]) -> None:
     for name in record["files"]:
         if name.endswith((".pth", ".h5")):
-            _place(folder / name, keras_models() / name)
+            place(folder / name, keras_models() / name)
 
 
 def _networks(experiments: list[Experiment]) -> list[dict[str, Any]]:
@@ -245,91 +239,3 @@ def _weights(experiments: list[Experiment]) -> Iterator[Path]:
         if not path.is_file():
             raise RequestError(f"{path} is missing, the ImageNet weights of {name}.")
         yield path
-
-
-def _packed(pixels: PixelCache, most: int) -> list[Path]:
-    """Return archives of limited size that hold the images as lossless WebP; they stay cached.
-
-    To compress a thousand images of 224 px takes a core half a minute and more.
-    """
-    name = f"{pixels.size}-{pixels.crop}"
-    folder = cache_dir() / f"packed-{pixels.path.stem}-{most}"
-    if not folder.is_dir():
-        scratch = folder.with_name(f".{folder.name}-{os.getpid()}")
-        scratch.mkdir(parents=True)
-        with ThreadPoolExecutor() as pool:
-            _archive(pool.map(_webp, pixels.array), scratch, name, most)
-        scratch.replace(folder)
-    return sorted(folder.glob("*.zip"))
-
-
-def _webp(image: np.ndarray) -> bytes:
-    return cv2.imencode(".webp", image[:, :, ::-1], _LOSSLESS)[1].tobytes()
-
-
-def _archive(images: Iterable[bytes], folder: Path, name: str, most: int) -> None:
-    """Write compressed images into as many archives as their size takes."""
-    archive, number, size = None, 0, 0
-    for row, content in enumerate(images):
-        if archive is None or size + len(content) > most:
-            if archive:
-                archive.close()
-            number, size = number + 1, 0
-            archive = zipfile.ZipFile(folder / f"pixels-{name}-{number}.zip", "w")
-        archive.writestr(f"{row}.webp", content)
-        size += len(content) + 100
-    if archive:
-        archive.close()
-
-
-def _unpack(folder: Path, name: str, cells: pd.DataFrame, whole: str, progress: bool) -> None:
-    """Make the pixel cache of a size from the archives of its images."""
-    archives = [zipfile.ZipFile(path) for path in folder.glob(f"pixels-{name}-*.zip")]
-    where = {entry: archive for archive in archives for entry in archive.namelist()}
-    row = {cell: number for number, cell in enumerate(cells["cell_id"])}
-
-    def image(cell: str) -> np.ndarray:
-        entry = f"{row[cell]}.webp"
-        data = np.frombuffer(where[entry].read(entry), np.uint8)
-        return cv2.imdecode(data, cv2.IMREAD_COLOR)[:, :, ::-1]
-
-    size, crop = map(int, name.split("-"))
-    cache = PixelCache(cells, size, crop, progress=progress, read=image)
-    if _sha256(cache.path) != whole:
-        cache.path.unlink()
-        raise DataError(
-            f"The images of {name} px in {folder} are not those that were packed (SHA-256 "
-            f"differs), or {cache_dir()} holds other pixels under their name; start again."
-        )
-
-
-def _dealt(files: list[Path], most: int) -> list[list[Path]]:
-    """Deal files out to as few parts as hold them, largest first; the last is the smallest."""
-    parts: list[list[Path]] = []
-    for path in sorted(files, key=lambda path: -path.stat().st_size):
-        size = path.stat().st_size
-        if size > most:
-            raise RequestError(
-                f"{path.name} has {size / 2**20:.0f} MiB, more than a part may; allow larger parts."
-            )
-        fits = (own for own in parts if sum(p.stat().st_size for p in own) + size <= most)
-        own = next(fits, None)
-        if own is None:
-            parts.append([path])
-        else:
-            own.append(path)
-    # The part with the weights goes first: a machine can compile while the pixels come.
-    return sorted(parts, key=lambda own: all(path.suffix == ".zip" for path in own))
-
-
-def _place(source: Path, target: Path, move: bool = False) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if move:
-        source.replace(target)
-    elif not target.exists():
-        shutil.copy(source, target)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -14,7 +14,8 @@ from typing import Any
 
 PACKAGES = (
     "lcc-utils", "keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "numpy", "pandas",
-    "scikit-learn", "opencv-python", "imgaug", "papermill", "jupytext", "jupyter-book",
+    "scikit-learn", "opencv-python",
+    "opencv-python-headless", "imgaug", "papermill", "jupytext", "jupyter-book",
 )  # fmt: skip
 
 
