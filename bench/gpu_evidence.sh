@@ -3,7 +3,7 @@
 #
 #   bench/gpu_evidence.sh bring PART        take in a part of the parcel (all of them, one by one)
 #   bench/gpu_evidence.sh compile           compile the networks; needs part 1 alone
-#   bench/gpu_evidence.sh compute OUT SECONDS [JOBS]
+#   bench/gpu_evidence.sh compute OUT SECONDS [JOBS [--first NAME]...]
 #                                           compute until the time is over; OUT/experiments.zip
 #   bench/gpu_evidence.sh rates OUT         measure the first two networks; OUT/rates.json
 #
@@ -29,7 +29,10 @@ bring)
     fi
     ;;
 compile) away compile "$work/parcel" --jobs 4 ;;
-compute) away compute "$work/parcel" --out "$2" --seconds "$3" --jobs "${4:-4}" ;;
+compute)
+    shift
+    away compute "$work/parcel" --out "$1" --seconds "$2" --jobs "${3:-4}" "${@:4}"
+    ;;
 rates) away rates "$work/parcel" --out "$2" --first 2 ;;
 *) sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac

@@ -41,6 +41,10 @@ def add_away_command(commands: Any, folder_of: Callable[[str], Path]) -> None:
     compute.add_argument("--out", metavar="DIR", required=True, help="where the results go")
     compute.add_argument("--seconds", metavar="N", type=float, required=True, help="until the end")
     compute.add_argument("--jobs", metavar="N", type=int, default=3, help="experiments at a time")
+    compute.add_argument(
+        "--first", metavar="NAME", action="append", default=[],
+        help='experiments to begin with, such as "primary, EfficientNet-Lite2"; may be repeated',
+    )  # fmt: skip
     compute.set_defaults(command=_compute)
 
     rates = steps.add_parser("rates", help="there: measure the rates of the networks")
@@ -88,7 +92,7 @@ def _compute(args: argparse.Namespace) -> int:
 
     record = compute_parcel(
         Path(args.parcel), Path(args.out), args.seconds, _positive(args.jobs, "--jobs"),
-        runs_dir() / "away",
+        runs_dir() / "away", tuple(args.first),
     )  # fmt: skip
     for row in record["done"]:
         print(f"{row['study']}, {row['variant']}, {row['split']}, seed {row['seed']}: "

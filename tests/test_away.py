@@ -13,7 +13,7 @@ import pytest
 
 from lcc_utils.data.images import PixelCache
 from lcc_utils.errors import DataError, RequestError
-from lcc_utils.pipeline.away import RESULTS, compute_parcel, take_home
+from lcc_utils.pipeline.away import RESULTS, compute_parcel, in_order, take_home
 from lcc_utils.pipeline.cells import open_cells
 from lcc_utils.pipeline.config import load_config
 from lcc_utils.pipeline.parcel import make_parcel, open_parcel, parcel_networks
@@ -125,6 +125,10 @@ def test_the_pixels_that_arrive_are_the_pixels_that_left(kept_apart, tmp_path, m
         here = PixelCache(cells, 32, crop, cache_dir=tmp_path / "again")
         assert there.path.name == here.path.name
         assert np.array_equal(there.array, here.array)
+    names = ("other, whole", "other, lower")
+    assert [one.variant for one in in_order(found.experiments, names)] == [
+        "whole frame", "lower rate", "small network",
+    ]  # fmt: skip
     # What differs in rate or in cells alone is compiled once.
     assert len(parcel_networks(parcel)) == 1
 

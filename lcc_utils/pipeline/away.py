@@ -17,6 +17,7 @@ from lcc_utils.pipeline.attempt import has_result
 from lcc_utils.pipeline.compute import Workers, compute
 from lcc_utils.pipeline.gather import read_plan
 from lcc_utils.pipeline.parcel import check_parcel, open_parcel
+from lcc_utils.pipeline.plan import Experiment
 from lcc_utils.pipeline.store import (
     EXPERIMENT_FILES,
     packed_experiments,
@@ -26,7 +27,7 @@ from lcc_utils.pipeline.store import (
     write_pack,
 )
 
-__all__ = ["compute_parcel", "take_home"]
+__all__ = ["compute_parcel", "in_order", "take_home"]
 
 RESULTS, RECORD = "experiments.zip", "away.json"
 # How long before the end the last results are packed, seconds.
@@ -34,7 +35,13 @@ _PACKING = 8.0
 
 
 def compute_parcel(
-    folder: Path, out: Path, seconds: float, jobs: int, runs: Path, progress: bool = True
+    folder: Path,
+    out: Path,
+    seconds: float,
+    jobs: int,
+    runs: Path,
+    first: tuple[str, ...] = (),
+    progress: bool = True,
 ) -> dict[str, Any]:
     """Compute a parcel's experiments in order until the time is over; pack what is whole.
 
@@ -54,6 +61,11 @@ def compute_parcel(
         Experiments at a time.
     runs
         Where results are kept meanwhile.
+    first
+        Beginnings of the names of experiments, such as ``primary, EfficientNet-Lite2``, that are
+        computed before all others, in this order.
+    progress
+        Whether to show progress.
 
     Returns
     -------
@@ -71,7 +83,9 @@ def compute_parcel(
     check_parcel(folder)
     end = time.time() + seconds - _PACKING
     start = time.time()
-    worker = get_context("spawn").Process(target=_work, args=(folder, runs, jobs, end, progress))
+    worker = get_context("spawn").Process(
+        target=_work, args=(folder, runs, jobs, end, first, progress)
+    )
     worker.start()
     worker.join(max(0.0, end - time.time()))
     with suppress(ProcessLookupError):
@@ -122,11 +136,23 @@ def take_home(results: Path, run: Path) -> tuple[list[str], list[str]]:
     return taken, sorted(found.keys() - wanted)
 
 
-def _work(folder: Path, runs: Path, jobs: int, until: float, progress: bool) -> None:
+def in_order(experiments: list[Experiment], first: tuple[str, ...]) -> list[Experiment]:
+    """Return experiments as they are, but those whose names begin as asked for before the rest."""
+
+    def place(one: Experiment) -> int:
+        found = (n for n, beginning in enumerate(first) if one.name.startswith(beginning))
+        return next(found, len(first))
+
+    return sorted(experiments, key=place)
+
+
+def _work(
+    folder: Path, runs: Path, jobs: int, until: float, first: tuple[str, ...], progress: bool
+) -> None:
     """Compute what has no result yet, in a session of its own; begin nothing after a time."""
     os.setsid()
     parcel = open_parcel(folder)
-    waiting = [one for one in parcel.experiments if not has_result(runs, one.key)]
+    waiting = [one for one in in_order(parcel.experiments, first) if not has_result(runs, one.key)]
     failed = compute(waiting, parcel.cells, runs, Workers(jobs, deadline=until), progress)
     write_json(runs / "failures.json", failed)
     # joblib's workers wait for more, and this process would wait for them.

@@ -13,6 +13,8 @@ from lcc_utils.pipeline import provenance
 __all__ = ["compile_all", "network_rates", "rates"]
 
 _IMAGES = 512
+# Steps of a network that is only to be compiled: enough for a first idea of its rate.
+_STEPS = 4
 _SIDE = 8192
 
 
@@ -23,7 +25,7 @@ def compile_all(networks: list[ExperimentSettings], jobs: int) -> list[dict[str,
     """
     from joblib import Parallel, delayed
 
-    return Parallel(jobs)(delayed(network_rates)(settings, 1) for settings in networks)
+    return Parallel(jobs)(delayed(network_rates)(settings, _STEPS) for settings in networks)
 
 
 def rates(networks: list[ExperimentSettings], steps: int) -> dict[str, Any]:
