@@ -12,16 +12,20 @@ set -euo pipefail
 python=${PYTHON:-python3}
 work=${LCC_AWAY:-/tmp/lcc-away}
 export KERAS_BACKEND=jax KERAS_HOME="$work/keras" LCC_CACHE="$work/cache" LCC_RUNS="$work/runs"
-export PYTHONPATH="$work/site:$PWD" PYTHONUNBUFFERED=1
+export PYTHONPATH="$work/site:$work/code" PYTHONUNBUFFERED=1
 # Several processes share the card, and what one of them compiles the others find.
 export XLA_PYTHON_CLIENT_PREALLOCATE=false JAX_COMPILATION_CACHE_DIR="$work/compiled"
 export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1
-away() { "$python" -m lcc_utils.cli away "$@"; }
+away() { "$python" -P -m lcc_utils.cli away "$@"; }
 
 case ${1:-} in
 bring)
     mkdir -p "$work/parcel"
     cp -r "$2"/. "$work/parcel/"
+    # The package is copied, since the next part may come with a new copy of the repository.
+    if [ -f "$2/parcel.json" ]; then
+        rm -rf "$work/code" && mkdir "$work/code" && cp -r lcc_utils params "$work/code/"
+    fi
     # Packages that the machine lacks may lie in the part as wheels.
     if compgen -G "$2/wheels/*.whl" >/dev/null; then
         "$python" -m pip install -q --no-index --no-deps --no-compile --no-cache-dir --upgrade \

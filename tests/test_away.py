@@ -152,6 +152,8 @@ def test_a_parcel_of_a_version_that_plans_otherwise_is_refused(kept_apart, tmp_p
     (parcel / "parcel.json").write_text(json.dumps(listed))
     with pytest.raises(RequestError, match="another version"):
         open_parcel(parcel)
+    record = compute_parcel(parcel, tmp_path / "out", 60, 1, tmp_path / "there")
+    assert all("another version" in own["reason"] for own in record["missing"])
 
 
 def test_when_the_time_is_over_what_is_not_whole_is_missing(kept_apart, tmp_path):

@@ -13,7 +13,7 @@ from typing import Any
 from lcc_utils.data.cache import write_atomic
 from lcc_utils.errors import DataError, RequestError
 from lcc_utils.pipeline import provenance
-from lcc_utils.pipeline.attempt import has_result
+from lcc_utils.pipeline.attempt import has_result, reason_of
 from lcc_utils.pipeline.compute import Workers, compute
 from lcc_utils.pipeline.gather import read_plan
 from lcc_utils.pipeline.parcel import check_parcel, open_parcel
@@ -32,6 +32,8 @@ __all__ = ["compute_parcel", "in_order", "take_home"]
 RESULTS, RECORD = "experiments.zip", "away.json"
 # How long before the end the last results are packed, seconds.
 _PACKING = 8.0
+# Stands for every experiment where one reason keeps all of them from being computed.
+_ALL = "all"
 
 
 def compute_parcel(
@@ -151,9 +153,12 @@ def _work(
 ) -> None:
     """Compute what has no result yet, in a session of its own; begin nothing after a time."""
     os.setsid()
-    parcel = open_parcel(folder)
-    waiting = [one for one in in_order(parcel.experiments, first) if not has_result(runs, one.key)]
-    failed = compute(waiting, parcel.cells, runs, Workers(jobs, deadline=until), progress)
+    try:
+        parcel = open_parcel(folder)
+        waiting = [e for e in in_order(parcel.experiments, first) if not has_result(runs, e.key)]
+        failed = compute(waiting, parcel.cells, runs, Workers(jobs, deadline=until), progress)
+    except Exception as error:  # what is raised here would be lost with the process
+        failed = {_ALL: reason_of(error)}
     write_json(runs / "failures.json", failed)
     # joblib's workers wait for more, and this process would wait for them.
     from joblib.externals.loky import get_reusable_executor
@@ -191,7 +196,7 @@ def _packed(folder: Path, out: Path, runs: Path, facts: dict[str, Any]) -> dict[
         "finished": provenance.now(),
         "done": rows,
         "missing": [
-            {"key": key, "reason": failed.get(key, "the time was over")}
+            {"key": key, "reason": failed.get(key, failed.get(_ALL, "the time was over"))}
             for key in keys
             if key not in done
         ],

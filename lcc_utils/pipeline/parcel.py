@@ -202,7 +202,13 @@ def check_parcel(folder: Path) -> dict[str, Any]:
 def parcel_networks(folder: Path) -> list[ExperimentSettings]:
     """Return one of the settings for each training step that a parcel has compiled.
 
-    Weights are put to where Keras keeps them; of the parcel's parts the first suffices.
+    Weights are put to where Keras keeps them; of the parcel's parts the first suffices, unless
+    there are more weights than it takes.
+
+    Raises
+    ------
+    DataError
+        If weights are missing.
     """
     record = read_json(folder / _LIST)
     _put_weights(folder, record)
@@ -212,6 +218,8 @@ def parcel_networks(folder: Path) -> list[ExperimentSettings]:
 def _put_weights(folder: Path, record: dict[str, Any]) -> None:
     for name in record["files"]:
         if name.endswith((".pth", ".h5")):
+            if not (folder / name).is_file():
+                raise DataError(f"{folder} lacks {name}; bring the part of the parcel with it.")
             place(folder / name, keras_models() / name)
 
 
