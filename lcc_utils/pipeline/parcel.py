@@ -17,7 +17,7 @@ from lcc_utils.errors import DataError, RequestError
 from lcc_utils.nn.backbones import backbone, keras_models
 from lcc_utils.nn.settings import ExperimentSettings
 from lcc_utils.pipeline.config import RunConfig
-from lcc_utils.pipeline.parcel_files import dealt, packed, place, sha256, unpack
+from lcc_utils.pipeline.parcel_files import dealt, packed, pixels_sha256, place, sha256, unpack
 from lcc_utils.pipeline.plan import Experiment, make_plan
 from lcc_utils.pipeline.store import (
     CELL_COLUMNS,
@@ -125,7 +125,7 @@ def make_parcel(
         for size, crop in sorted({(e.settings.pixels.size, e.settings.pixels.crop)
                                   for e in experiments}):  # fmt: skip
             cache = PixelCache(cells, size, crop, progress=progress)
-            pixels[f"{size}-{crop}"] = sha256(cache.path)
+            pixels[f"{size}-{crop}"] = pixels_sha256(cache)
             packs += packed(cache, part_bytes // 3)
         write_atomic(scratch / "cells.csv", csv_text(cells[_COLUMNS]))
         files += packs

@@ -18,7 +18,7 @@ from lcc_utils.data.cache import cache_dir
 from lcc_utils.data.images import PixelCache
 from lcc_utils.errors import DataError, RequestError
 
-__all__ = ["dealt", "packed", "place", "sha256", "unpack"]
+__all__ = ["dealt", "packed", "pixels_sha256", "place", "sha256", "unpack"]
 
 _LOSSLESS = [cv2.IMWRITE_WEBP_QUALITY, 101]
 
@@ -29,7 +29,7 @@ def packed(pixels: PixelCache, most: int) -> list[Path]:
     To compress a thousand images of 224 px takes a core half a minute and more.
     """
     name = f"{pixels.size}-{pixels.crop}"
-    folder = cache_dir() / f"packed-{pixels.path.stem}-{most}"
+    folder = cache_dir() / f"packed-{pixels_sha256(pixels)[:16]}-{most}"
     if not folder.is_dir():
         scratch = folder.with_name(f".{folder.name}-{os.getpid()}")
         scratch.mkdir(parents=True)
@@ -37,6 +37,11 @@ def packed(pixels: PixelCache, most: int) -> list[Path]:
             _archive(pool.map(_webp, pixels.array), scratch, name, most)
         scratch.replace(folder)
     return sorted(folder.glob("*.zip"))
+
+
+def pixels_sha256(pixels: PixelCache) -> str:
+    """Return the SHA-256 of all images, in hex digits."""
+    return hashlib.sha256(pixels.array).hexdigest()
 
 
 def _webp(image: np.ndarray) -> bytes:
@@ -77,7 +82,7 @@ def unpack(folder: Path, name: str, cells: pd.DataFrame, whole: str, progress: b
 
     size, crop = map(int, name.split("-"))
     cache = PixelCache(cells, size, crop, progress=progress, read=image)
-    if sha256(cache.path) != whole:
+    if pixels_sha256(cache) != whole:
         cache.path.unlink()
         raise DataError(
             f"The images of {name} px in {folder} are not those that were packed (SHA-256 "
