@@ -60,7 +60,7 @@ def test_settings_that_cannot_change_a_result_are_not_in_it():
     assert longer.relevant() == config.experiment(regression).relevant()
     assert longer.relevant() == {
         "model": {"backbone": "logistic_regression"},
-        "training": {"refit": True, "inner": 3},
+        "training": {"refit": True, "inner": 2},
     }
     frozen = config.experiment({"model.frozen": True})
     assert config.experiment({"model.frozen": True, "training.epochs": 99}).relevant() == (

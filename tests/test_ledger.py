@@ -167,6 +167,8 @@ def test_parameters_follow_from_the_stated_layers():
 def test_weighted_precision_and_the_smallest_gap_in_numbers():
     # HEM: 9 of 11 called HEM are; ALL: 8 of 9 called ALL are; ten cells of each.
     assert precision_of_counts([9, 1, 2, 8]) == pytest.approx(100 * (9 / 11 + 8 / 9) / 2)
+    # All of 6 HEM and 4 ALL cells are called HEM.
+    assert precision_of_counts([6, 0, 4, 0]) == pytest.approx(100 * 0.6 * 0.6)
     history = pd.DataFrame(
         {"epoch": [1, 2, 3], "f1": [0.5, 0.85, 0.95], "val_f1": [0.5, 0.9, 0.97]}
     )

@@ -51,9 +51,13 @@ def accuracy_of_counts(counts: Sequence[float]) -> float:
 
 
 def precision_of_counts(counts: Sequence[float]) -> float:
-    """Return the precision of both classes, weighted by their cells, in percent of the counts."""
+    """Return the precision of both classes, weighted by their cells, in percent of the counts.
+
+    The precision of a class that no cell is called is 0.
+    """
     tn, fp, fn, tp = counts
-    return 100 * ((tn + fp) * tn / (tn + fn) + (tp + fn) * tp / (tp + fp)) / sum(counts)
+    hem, all_ = tn / max(tn + fn, 1), tp / max(tp + fp, 1)
+    return 100 * ((tn + fp) * hem + (tp + fn) * all_) / sum(counts)
 
 
 def sensitivity_of_counts(counts: Sequence[float]) -> float:

@@ -229,7 +229,7 @@ def _of_model(model: Runs) -> Iterable[str]:
     size, crop = _of(settings, "pixels", "size"), _of(settings, "pixels", "crop")
     if size is not None:
         yield f"Its images have {cell(size)} px a side, made of the middle {cell(crop)} of a frame."
-    validating = [result.record["split"]["subjects"]["validation"] for result in model.done]
+    validating = [result.metrics["val_subjects"] for result in model.done]
     yield (
         f"Its threshold was chosen on the cells of {_range(validating)} subjects, so sensitivity "
         "and specificity depend on who these are."
