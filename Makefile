@@ -6,6 +6,9 @@ FITS = import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 PYTHON = $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -Ic '$(FITS)' 2>/dev/null && echo $$python && break; done)
 PIP = $(@D)/bin/python -I -m pip --disable-pip-version-check --quiet
+# The most valuable first: what the time does not suffice for is left.
+GPU_STUDIES = transport,primary,training,search,repeated
+GPU_SECONDS = 540
 
 # A path that begins with the home directory's sign; not every shell expands it after DATA=.
 override DATA := $(subst ^first^,,$(subst ^first^~/,$(HOME)/,^first^$(DATA)))
@@ -20,10 +23,10 @@ unexport $(filter-out PYTHON PYTHON_KEPT $(PYTHON_KEPT:%=PYTHON%),$(filter PYTHO
 # It outweighs a line of the user's pip.conf.
 export PIP_USER = 0
 
-.PHONY: help book cpu paper published test portability lint lock system clean
+.PHONY: help book cpu paper gpu-parcel gpu-evidence published test portability lint lock system clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
 
 book: .venv/ready ## Run every notebook on synthetic cells and build the book
 	.venv/bin/lcc run demo --jobs 2 --threads 1 --resume
@@ -36,6 +39,15 @@ cpu: data-given .venv/ready ## The same on C-NMC, on a CPU: make cpu DATA=/path/
 paper: data-given .venv-gpu/ready ## The paper's settings, on a CUDA GPU: make paper DATA=/path/to/C-NMC
 	.venv-gpu/bin/lcc run paper --data "$(DATA)" --resume
 	.venv-gpu/bin/lcc book
+
+gpu-parcel: data-given .venv/ready ## Pack the studies of params/gpu.yml: make gpu-parcel DATA=/path/to/C-NMC
+	.venv/bin/lcc away pack gpu --data "$(DATA)" --out .gpu --studies $(GPU_STUDIES)
+
+gpu-evidence: ## Compute them on this machine's GPU under JAX, in ten minutes; see the page on reproducing
+	for part in .gpu/part-*; do bench/gpu_evidence.sh bring "$$part" || exit; done
+	bench/gpu_evidence.sh compile
+	bench/gpu_evidence.sh compute .gpu/results $(GPU_SECONDS)
+	bench/gpu_evidence.sh rates .gpu/results
 
 published: .venv-book/ready ## Build the published edition, without TensorFlow
 	.venv-book/bin/jupyter-book build book
@@ -56,9 +68,9 @@ lint: .venv/ready ## Check style, format and the direction of imports
 	.venv/bin/lint-imports
 
 lock: .venv/ready ## Renew the locked versions in requirements/
-	$(COMPILE) requirements/run.txt pyproject.toml --extra cpu --group install --group book --group dev
+	$(COMPILE) requirements/run.txt pyproject.toml --extra cpu --extra lite --group install --group book --group dev
 	$(COMPILE) requirements/book.txt --group book --constraint requirements/run.txt
-	$(COMPILE) requirements/gpu.txt pyproject.toml --extra gpu --group install --group book \
+	$(COMPILE) requirements/gpu.txt pyproject.toml --extra gpu --extra lite --group install --group book \
 		--constraint requirements/run.txt
 
 system: ## Install what apt must provide: libGL for OpenCV, Chromium for the tests

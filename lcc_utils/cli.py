@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from lcc_utils.cli_away import add_away_command
 from lcc_utils.cli_foreign import add_foreign_command
 from lcc_utils.cli_models import add_commands
 from lcc_utils.cli_output import json_text, prepare_streams
@@ -113,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     claims.set_defaults(command=_claims)
     add_commands(commands, _folder)
     add_foreign_command(commands, _folder)
+    add_away_command(commands, _folder)
     return parser
 
 

@@ -144,7 +144,7 @@ def test_the_page_lists_goals_that_are_short_and_parts_tables_by_case(tmp_path):
 
 def test_profiles_augment_with_the_engine_that_the_page_names(root):
     profiles = sorted((root / "params").glob("*.yml"))
-    assert len(profiles) == 3
+    assert len(profiles) == 4
     for path in profiles:
         assert load_config(path.stem).augmentation.engine == "keras"
         assert "imgaug" not in path.read_text(encoding="utf-8"), path

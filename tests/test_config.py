@@ -83,7 +83,7 @@ def test_overrides_are_dotted_and_typed():
 @pytest.mark.parametrize(
     "profile, overrides, message",
     [
-        ("nope", {}, "profiles are cpu, demo, paper"),
+        ("nope", {}, "profiles are cpu, demo, gpu, paper"),
         ("demo", {"training.epoch": 3}, r"training\.epoch: there is no such setting"),
         ("demo", {"training.epochs": "many"}, r"training\.epochs: .*valid integer"),
         ("demo", {"training.epochs": 0}, r"training\.epochs: .*greater than 0"),

@@ -128,6 +128,7 @@ class PixelCache:
         if size < 1 or crop < 1:
             raise RequestError(f"pixels.size ({size}) and pixels.crop ({crop}) must be positive.")
         self.size, self.crop = size, crop
+        self._read = read or (lambda path: prepare(path, size, crop))
         self._rows = {cell: row for row, cell in enumerate(cells["cell_id"])}
         folder = Path(cache_dir) if cache_dir else default_cache_dir()
         self.path = folder / f"pixels-{self._key(cells)}.u8"

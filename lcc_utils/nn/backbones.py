@@ -6,8 +6,10 @@ This table imports no framework, so that settings can be checked before one is l
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from lcc_utils.errors import RequestError
+from lcc_utils.nn.keras_file import keras_home
 
 
 @dataclass(frozen=True)
@@ -19,14 +21,15 @@ class Backbone:
     name
         The name used in settings.
     application
-        Its constructor in ``keras.applications``; None for networks defined here.
+        Its constructor in ``keras.applications``; None for networks defined in this package.
     minimum_size
         Smallest side in pixels that it accepts.
     pixel_mode
         How 0 to 255 pixels are prepared: a mode of ``imagenet_utils.preprocess_input``,
         or ``inside`` where the network rescales by itself.
     weights_file
-        The file of its ImageNet weights without top, as Keras names it.
+        The file of its ImageNet weights without top, as Keras names it; that of EfficientNet-Lite
+        as its authors do.
     """
 
     name: str
@@ -54,6 +57,12 @@ BACKBONES: dict[str, Backbone] = {
             )
             for n in range(4)
         ),
+        *(
+            Backbone(
+                f"efficientnet-lite{n}", None, 32, "inside", f"efficientnet-lite{n}-{part}.pth"
+            )
+            for n, part in enumerate(("57934424", "77cc7160", "9656183e"))
+        ),
         Backbone("vgg16", "VGG16", 32, "caffe", _keras_file("vgg16")),
         Backbone("vgg19", "VGG19", 32, "caffe", _keras_file("vgg19")),
         Backbone("resnet50", "ResNet50", 32, "caffe", _keras_file("resnet50")),
@@ -67,6 +76,11 @@ BACKBONES: dict[str, Backbone] = {
         ),
     )
 }
+
+
+def keras_models() -> Path:
+    """Return where Keras keeps downloaded weights: ``$KERAS_HOME/models``."""
+    return keras_home() / "models"
 
 
 def backbone(name: str, *, size: int | None = None, weights: str = "none") -> Backbone:

@@ -14,11 +14,11 @@ from keras.applications import imagenet_utils
 from keras.src.random import seed_generator
 
 from lcc_utils.errors import RequestError
-from lcc_utils.nn.backbones import Backbone, backbone
+from lcc_utils.nn.backbones import Backbone, backbone, keras_models
 from lcc_utils.nn.blocks import SqueezeExcite
 from lcc_utils.nn.fused import with_fused_layers
-from lcc_utils.nn.keras_file import keras_home
 from lcc_utils.nn.keras_settings import keras_settings
+from lcc_utils.nn.lite import efficientnet_lite
 
 CLASSES = ("HEM", "ALL")
 SCRATCH_MOMENTUM = 0.9
@@ -123,9 +123,16 @@ def backbone_paths(classifier: keras.Model) -> frozenset[str]:
     )
 
 
+def freeze_normalisations(classifier: keras.Model) -> None:
+    """Keep the backbone's batch normalisations as they are while the rest is trained."""
+    for layer in classifier.layers:
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.name not in HEAD:
+            layer.trainable = False
+
+
 def weights_path(name: str) -> Path:
     """Return where Keras looks for a backbone's ImageNet weights without top."""
-    return keras_home() / "models" / str(backbone(name).weights_file)
+    return keras_models() / str(backbone(name).weights_file)
 
 
 @contextmanager
@@ -146,31 +153,39 @@ def _seeded(seed: int) -> Iterator[None]:
 
 
 def _features(found: Backbone, image: Any, weights: str) -> Any:
-    if found.application is None:
+    if found.name == "small_cnn":
         return _small_cnn(image)
+    features = (
+        _application(found, image, weights)
+        if found.application
+        else efficientnet_lite(found.name, image, weights)
+    )
+    if weights == "none":
+        for layer in keras.Model(image, features).layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                # From scratch, a slower average leaves validation at chance for many epochs.
+                layer.momentum = SCRATCH_MOMENTUM
+    return features
+
+
+def _application(found: Backbone, image: Any, weights: str) -> Any:
     x = image
     if found.pixel_mode != "inside":
         x = imagenet_utils.preprocess_input(
             image, data_format="channels_last", mode=found.pixel_mode
         )
-    build = getattr(keras.applications, found.application)
+    build = getattr(keras.applications, str(found.application))
     try:
-        model = build(
+        return build(
             include_top=False,
             weights=None if weights == "none" else weights,
             input_tensor=x,
             name=found.name,
-        )
+        ).output
     except Exception as error:  # Keras raises a bare Exception when a download fails
         if weights == "none":
             raise
         raise RequestError(_missing_weights(found.name, error)) from error
-    if weights == "none":
-        for layer in model.layers:
-            if isinstance(layer, keras.layers.BatchNormalization):
-                # From scratch, a slower average leaves validation at chance for many epochs.
-                layer.momentum = SCRATCH_MOMENTUM
-    return model.output
 
 
 def _missing_weights(name: str, error: Exception) -> str:

@@ -16,7 +16,12 @@ import numpy as np
 
 from lcc_utils.errors import DataError, RequestError
 from lcc_utils.nn.augment import Augmentation
-from lcc_utils.nn.classifier import backbone_paths, build_classifier, logits_model
+from lcc_utils.nn.classifier import (
+    backbone_paths,
+    build_classifier,
+    freeze_normalisations,
+    logits_model,
+)
 from lcc_utils.nn.keras_settings import keras_settings
 from lcc_utils.nn.losses import FocalLoss
 from lcc_utils.nn.schedules import Constant, LayerwiseAdamW, OneCycle
@@ -92,22 +97,24 @@ def _prepared(settings: ExperimentSettings, seed: int) -> Compiled:
     # What runs in the compiled step; imgaug runs before it.
     on_device = settings.augmentation.engine == "keras"
     policy = settings.augmentation.policy if on_device else "none"
-    architecture = (settings.model, settings.pixels.size, policy, settings.precision)
+    architecture = (
+        settings.model, settings.pixels.size, policy, settings.precision, recipe.freeze_norm
+    )  # fmt: skip
     step = recipe.schedule, recipe.weight_decay, recipe.clip_norm, recipe.backbone_rate
-    thread, model = _KEPT.pop((architecture, step), (None, None))
+    plain = settings.loss.name == "cross_entropy"
+    loss = (0.0, (1.0, 1.0)) if plain else (settings.loss.gamma, settings.loss.alpha)
+    # JAX bakes the values of the loss into the compiled step; TensorFlow does not.
+    baked = loss if keras.backend.backend() == "jax" else None
+    kept = architecture, step, baked
+    thread, model = _KEPT.pop(kept, (None, None))
     if model is None or thread not in (None, current_thread()):
         model = _compile(*_build(*architecture, seed), *step)
     else:
         _renew(model, settings, seed)
-    # JAX bakes the values of loss and schedule into the compiled step; TensorFlow does not.
-    if keras.backend.backend() != "jax":
-        _KEPT[architecture, step] = current_thread(), model
-        while len(_KEPT) > _MOST:
-            _KEPT.pop(next(iter(_KEPT)))
-    plain = settings.loss.name == "cross_entropy"
-    model.loss.assign(
-        0.0 if plain else settings.loss.gamma, (1.0, 1.0) if plain else settings.loss.alpha
-    )
+    _KEPT[kept] = current_thread(), model
+    while len(_KEPT) > _MOST:
+        _KEPT.pop(next(iter(_KEPT)))
+    model.loss.assign(*loss)
     return model
 
 
@@ -167,7 +174,10 @@ def _compile(
 
 def _renew(model: Compiled, settings: ExperimentSettings, seed: int) -> None:
     """Take over the state of a new classifier; start augmentation and optimizer again."""
-    new = _classifier(settings.model, settings.pixels.size, settings.precision, seed, fused=False)
+    new = _classifier(
+        settings.model, settings.pixels.size, settings.precision, seed,
+        settings.training.freeze_norm, fused=False,
+    )  # fmt: skip
     for old, fresh in zip(model.classifier.variables, new.variables, strict=True):
         old.assign(fresh)
     model.trainer.get_layer(_AUGMENTATION).reseed(seed)
@@ -180,10 +190,10 @@ def _renew(model: Compiled, settings: ExperimentSettings, seed: int) -> None:
 
 
 def _build(
-    model: Model, size: int, policy: str, precision: str, seed: int
+    model: Model, size: int, policy: str, precision: str, freeze_norm: bool, seed: int
 ) -> tuple[keras.Model, keras.Model, keras.Model]:
     """Return the classifier, the same ending in logits, and the same behind augmentation."""
-    classifier = _classifier(model, size, precision, seed)
+    classifier = _classifier(model, size, precision, seed, freeze_norm)
     logits = logits_model(classifier)
     images, flags = keras.Input((size, size, 3), name="image"), keras.Input((), name="flag")
     augmented = Augmentation(policy, seed=seed, name=_AUGMENTATION)(images, flags)
@@ -192,9 +202,9 @@ def _build(
 
 
 def _classifier(
-    model: Model, size: int, precision: str, seed: int, fused: bool = True
+    model: Model, size: int, precision: str, seed: int, freeze_norm: bool, fused: bool = True
 ) -> keras.Model:
-    return build_classifier(
+    classifier = build_classifier(
         model.backbone,
         size,
         attention=model.attention,
@@ -204,6 +214,9 @@ def _classifier(
         seed=seed,
         fused=fused,
     )
+    if freeze_norm:
+        freeze_normalisations(classifier)
+    return classifier
 
 
 def _out_of_memory(error: Exception) -> bool:

@@ -15,7 +15,6 @@ from lcc_utils.data.cache import cache_dir as default_cache_dir
 from lcc_utils.data.cached import keep_array, kept_array
 from lcc_utils.data.drawing import draw_cell, draw_patient
 from lcc_utils.data.images import centre_crop, resize
-from lcc_utils.nn.backbones import backbone
 from lcc_utils.nn.batches import prediction_batches
 from lcc_utils.nn.classifier import build_classifier
 from lcc_utils.nn.compiled import out_of_memory_named
@@ -102,8 +101,7 @@ def frozen_backbone(settings: ExperimentSettings) -> keras.Model:
         seed=SEED,
     )
     model = keras.Model(classifier.input, classifier.get_layer("pool").output, name="frozen")
-    shallow = backbone(settings.model.backbone).application is None
-    if settings.model.weights == "none" and shallow:
+    if settings.model.weights == "none" and settings.model.backbone == "small_cnn":
         _calibrate(model, _synthetic_cells(settings.pixels.size, settings.pixels.crop))
     return model
 

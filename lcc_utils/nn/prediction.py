@@ -58,8 +58,17 @@ def predict(model: keras.Model, pixels: np.ndarray, rows: np.ndarray, view: int 
     """
     # Keras' own predict waits a tenth of a second at the end of each call for threads to stop.
     batches = prediction_batches(pixels, rows, PREDICTION_BATCH, view)
-    found = [model.predict_on_batch(images) for images in batches]
+    found = [_output(model, images) for images in batches]
     return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *found)
+
+
+def _output(model: keras.Model, images: np.ndarray) -> Any:
+    """Return the output for a batch; JAX, which compiles for each size, gets whole ones alone."""
+    count, missing = len(images), PREDICTION_BATCH - len(images)
+    if not missing or keras.backend.backend() != "jax":
+        return model.predict_on_batch(images)
+    images = np.pad(images, [(0, missing), (0, 0), (0, 0), (0, 0)])
+    return keras.tree.map_structure(lambda part: part[:count], model.predict_on_batch(images))
 
 
 def scores_of(logits: np.ndarray) -> np.ndarray:

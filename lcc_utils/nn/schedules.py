@@ -36,7 +36,7 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
     -----
     A step is one batch. (Stepping such a schedule once an epoch leaves the rate near its
     start for the whole training.) Both parameters are Keras variables, so :meth:`assign`
-    changes them without tracing the training step again (TensorFlow backend).
+    changes them without tracing the training step again.
     Source: Smith and Topin, "Super-Convergence" (2019); arXiv 2601.01026, section 2.
     """
 
@@ -156,6 +156,10 @@ class LayerwiseAdamW(keras.optimizers.Adam):
                 f"{min(self.slow)!r}; the first variable is {paths[0] if paths else 'missing'!r}."
             )
         super().build(variables)
+        # JAX bakes what no state holds into the compiled step: the schedule's values belong to it.
+        for value in vars(self._learning_rate).values():
+            if isinstance(value, keras.Variable) and not any(value is v for v in self.variables):
+                self._track_variable(value)
         self._shares = tuple(self.share if v.path in self.slow else 1.0 for v in variables)
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> None:

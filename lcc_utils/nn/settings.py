@@ -111,6 +111,11 @@ class Training(Settings):
     backbone_rate: float = Field(
         1.0, gt=0, le=1, description="the backbone's learning rate as a share of the head's"
     )
+    freeze_norm: bool = Field(
+        False,
+        description="keep the statistics, scales and offsets of the backbone's batch "
+        "normalisations as they were before training",
+    )
     label_noise: float = Field(
         0.0,
         ge=0,
@@ -171,6 +176,8 @@ class ExperimentSettings(Settings):
             del training["selection"]
         if not self.training.label_noise:
             del training["label_noise"]
+        if not self.training.freeze_norm:
+            del training["freeze_norm"]
         if self.trains_network:
             return values
         kept = ("model",) if self.classical else ("pixels", "model", "prediction", "precision")

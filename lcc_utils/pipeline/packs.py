@@ -10,7 +10,7 @@ from pathlib import Path
 from lcc_utils.errors import DataError
 from lcc_utils.pipeline.store import DAMAGED, EXPERIMENT_FILES, MOST_BYTES, Folder
 
-__all__ = ["experiment_folders", "write_pack"]
+__all__ = ["experiment_folders", "packed_experiments", "write_pack"]
 
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -27,7 +27,7 @@ def experiment_folders(experiments: Path) -> dict[str, Folder]:
     for path in sorted(experiments.glob("*")):
         own: dict[str, Folder] = {}
         if path.suffix == ".zip":
-            own = _packed(path)
+            own = packed_experiments(path)
         elif path.is_dir() and not path.name.startswith("."):
             own = {path.name: path}
         if twice := sorted(own.keys() & found.keys()):
@@ -36,7 +36,7 @@ def experiment_folders(experiments: Path) -> dict[str, Folder]:
     return found
 
 
-def _packed(path: Path) -> dict[str, Folder]:
+def packed_experiments(path: Path) -> dict[str, Folder]:
     """Return the experiments in a pack by key."""
     try:
         pack = zipfile.ZipFile(path)

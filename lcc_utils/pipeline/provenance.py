@@ -16,7 +16,8 @@ from lcc_utils.nn.keras_file import backend_name
 
 PACKAGES = (
     "lcc-utils", "keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "numpy", "pandas",
-    "scikit-learn", "opencv-python", "imgaug", "papermill", "jupytext", "jupyter-book",
+    "scikit-learn", "opencv-python",
+    "opencv-python-headless", "imgaug", "papermill", "jupytext", "jupyter-book",
 )  # fmt: skip
 
 
