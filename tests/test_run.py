@@ -22,7 +22,7 @@ import yaml
 
 from lcc_utils import cli
 from lcc_utils.cli import main
-from lcc_utils.data.images import PixelCache
+from lcc_utils.data import images
 from lcc_utils.data.splits import LEAKY
 from lcc_utils.errors import RequestError
 from lcc_utils.pipeline import notebooks
@@ -391,7 +391,7 @@ def test_missing_weights_are_named_before_any_pixel_is_decoded(
     monkeypatch.setenv("LCC_CACHE", places["LCC_CACHE"])
     monkeypatch.setenv("LCC_RUNS", str(tmp_path))
     decoded = []
-    monkeypatch.setattr(PixelCache, "_build", lambda *arguments: decoded.append(arguments))
+    monkeypatch.setattr(images, "prepare", lambda *arguments: decoded.append(arguments))
     changes = ["-p", "model.backbone=efficientnetv2-b0", "-p", "model.weights=imagenet"]
     assert main(["run", str(root / TINY), "-p", "pixels.size=40", *changes]) == 2
     assert "efficientnetv2-b0_notop.h5" in capsys.readouterr().err
