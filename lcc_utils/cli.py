@@ -283,6 +283,8 @@ def _verify(args: argparse.Namespace) -> int:
         "Largest relative difference of a recomputed number to the stored one: "
         f"{found.difference:.1e}"
     )
+    for note in found.notes:
+        print(note)
     print(f"SHA-256 of the list of files: {found.manifest or 'there is no list yet'}")
     return 1 if found.problems else 0
 

@@ -14,7 +14,7 @@ from lcc_utils.data.cnmc import data_digest
 from lcc_utils.errors import DataError, RequestError
 from lcc_utils.pipeline import provenance
 from lcc_utils.pipeline.config import RunConfig
-from lcc_utils.pipeline.plan import Plan, plan_record
+from lcc_utils.pipeline.plan import PROTOCOL, Plan, plan_record
 from lcc_utils.pipeline.run_record import read_run
 from lcc_utils.pipeline.store import SCHEMA, write_cells, write_json
 
@@ -93,6 +93,7 @@ def _record(
 ) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
+        "protocol": PROTOCOL,
         "run": name,
         "profile": config.profile,
         "overrides": overrides,

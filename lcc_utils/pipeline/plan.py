@@ -28,6 +28,11 @@ from lcc_utils.pipeline.config import RunConfig
 from lcc_utils.pipeline.store import SCHEMA, short_digest
 from lcc_utils.pipeline.study_settings import SplitSettings, Study
 
+# The way in which splits and experiments are planned. A run keeps its number: one of before can be
+# read, and its numbers recomputed, but its plan cannot be made again. 1: one subject of a class
+# may validate, and a refit keeps the threshold of the first training.
+PROTOCOL = 2
+
 
 @dataclass(frozen=True)
 class Experiment:

@@ -65,6 +65,7 @@ class _Hardware(_Record):
 class RunRecord(_Record):
     """What ``run.json`` says."""
 
+    protocol: int = Field(1, ge=1)
     run: str = Field(min_length=1)
     profile: str
     overrides: dict[str, Any]

@@ -24,7 +24,8 @@ def read_run(folder: str | Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        Its content; ``seconds`` is None until the run is complete.
+        Its content; ``seconds`` is None until the run is complete, and ``protocol`` (see
+        ``plan.PROTOCOL``) is 1 where a run of before does not name it.
 
     Raises
     ------
@@ -48,7 +49,7 @@ def read_run(folder: str | Path) -> dict[str, Any]:
             f"{SCHEMA}. Begin another run with --run NAME, or use the version that wrote it."
         )
     checked(RunRecord, values, path)
-    return {"seconds": None, **values}
+    return {"seconds": None, "protocol": 1, **values}
 
 
 def read_config(record: dict[str, Any], folder: str | Path) -> RunConfig:

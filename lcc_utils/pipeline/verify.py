@@ -16,7 +16,7 @@ from lcc_utils.pipeline.gather import gather, read_failures, read_plan
 from lcc_utils.pipeline.manifest import digest_of, of_run, problems
 from lcc_utils.pipeline.measured import GROUPS, read_measured
 from lcc_utils.pipeline.packs import experiment_folders
-from lcc_utils.pipeline.plan import Plan, by_key, make_plan
+from lcc_utils.pipeline.plan import PROTOCOL, Plan, by_key, make_plan
 from lcc_utils.pipeline.run_record import read_config, read_run
 from lcc_utils.pipeline.store import csv_text, read_cells
 from lcc_utils.pipeline.verify_record import (
@@ -47,6 +47,8 @@ class Verification:
         compared with what the chapters show.
     problems
         One sentence for each difference.
+    notes
+        What could not be recomputed, and why.
     manifest
         SHA-256 of the manifest, which identifies every file; empty where there is none.
     difference
@@ -59,6 +61,7 @@ class Verification:
     tables: int = 0
     cells_shown: int = 0
     problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     manifest: str = ""
     difference: float = 0.0
 
@@ -103,16 +106,28 @@ def recompute(folder: Path, chapters: Path) -> tuple[Verification, pd.DataFrame,
     found = Verification()
     cells = _verified_cells(folder, record, found)
     found.problems += record_problems(record, cells)
-    plan = Plan({})
-    try:
-        plan = make_plan(read_config(record, folder), cells, record["dataset"]["digest"])
-        found.problems += plan_problems(record, plan)
-    except LccError as error:
-        found.problems.append(str(error))
+    plan = _verified_plan(folder, record, cells, found)
     results = _verified_results(folder, record, cells, found, plan)
     frames = _verified_tables(folder, cells, results, found)
     _verify_shown(chapters, frames, found)
     return found, cells, results
+
+
+def _verified_plan(folder: Path, record: dict, cells: pd.DataFrame, found: Verification) -> Plan:
+    """Return the plan that settings and cells give, compared with the stored one."""
+    if record["protocol"] != PROTOCOL:
+        found.notes.append(
+            f"The run was planned under protocol {record['protocol']}, and this version plans under"
+            f" protocol {PROTOCOL}: its plan and its splits are taken as they are stored."
+        )
+        return Plan({})
+    try:
+        plan = make_plan(read_config(record, folder), cells, record["dataset"]["digest"])
+    except LccError as error:
+        found.problems.append(str(error))
+        return Plan({})
+    found.problems += plan_problems(record, plan)
+    return plan
 
 
 def load_results(folder: Path) -> tuple[pd.DataFrame, Results]:
