@@ -45,7 +45,7 @@ class Split:
 
     @property
     def fitting(self) -> tuple[str, ...]:
-        """Sorted ids of the cells that train or validate: what a refitted model is trained on."""
+        """Return the sorted ids of the cells that a refitted model is trained on."""
         return tuple(sorted({*self.train, *self.validation}))
 
     @cached_property

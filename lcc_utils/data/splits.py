@@ -123,7 +123,7 @@ def official_split(
         then ``shared``, which the guard lets through.
     min_subjects
         Least number of subjects of each class that validate, and that train; where a class has
-        fewer than twice as many, none is held out (:func:`partitions.validation_subjects`).
+        fewer than twice as many, none is held out (``partitions.validation_subjects``).
 
     Raises
     ------
@@ -213,7 +213,7 @@ def kfold_splits(
         An official fold whose subjects are left out, so that it can be tested on later.
     min_subjects
         Least number of subjects of each class that validate, and that train; where a class has
-        fewer than twice as many, none is held out (:func:`partitions.validation_subjects`).
+        fewer than twice as many, none is held out (``partitions.validation_subjects``).
 
     Returns
     -------
