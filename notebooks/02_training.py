@@ -88,10 +88,10 @@ show_table(
 #
 # Differences are on the same cells, with jackknife intervals that leave a subject out of both models at once.
 # An interval that holds zero does not show that two models are equal. *Equivalent within* is the least margin
-# for which the data would show equivalence at the level of .05 (two one-sided tests). The permutation test
-# exchanges the two models' scores subject by subject, in 20,000 draws (standard error .0015 at
-# p = .05); its p is adjusted by Holm's method for the number of comparisons. DeLong's test takes every cell for independent. It stands here only to show what
-# that assumption does.
+# for which the data would show equivalence at $\alpha = 0.05$ (two one-sided tests). The permutation test
+# exchanges the two models' scores subject by subject, in 20,000 draws: at $p = 0.05$ the standard error of p is
+# $0.0015$. Each p is adjusted by Holm's method for the number of comparisons. DeLong's test takes every cell
+# for independent. It stands here only to show what that assumption does.
 
 # %% tags=["hide-input", "full-width"]
 show_table(study, "primary_comparisons", "Difference in AUC to the first model, in points")
@@ -126,7 +126,7 @@ show_table(study, "transport", "Results on the subjects of fold 2 that no choice
 # is dropped from training. Subjects set apart for validation choose the epoch and the threshold.
 #
 # ALL is the positive class. Weighted F1, sensitivity and specificity are at the threshold that was best on
-# validation subjects; weighted F1 at .5 stands beside it, since the two can differ much. A direction with fewer
+# validation subjects; weighted F1 at $0.5$ stands beside it, since the two can differ much. A direction with fewer
 # than five test subjects of a class has no interval.
 
 # %% tags=["hide-input"]

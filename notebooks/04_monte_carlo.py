@@ -136,7 +136,7 @@ show_table(
 
 # %% [markdown]
 # The next table is a simulation, in which the truth is known: it takes no cell of this run. Two equal models are
-# compared over random splits of simulated subjects, and each test is made at the level of .05. A test that holds
+# compared over random splits of simulated subjects, and each test is made at $\alpha = 0.05$. A test that holds
 # its level finds a difference in about one of twenty data sets. The rate stands with its standard error and the
 # number of data sets.
 
@@ -150,13 +150,13 @@ show_table(
 # %% [markdown]
 # ## How often intervals hold the truth
 #
-# A 95 % interval should hold the true value in 95 of 100 studies. With ten subjects in a class this has to be
+# An interval at the nominal level should hold the true value in 95 of 100 studies. With ten subjects in a class this has to be
 # tested. Cells are simulated with an effect of each subject, with as many subjects and cells as the data have
 # and in other settings, and three intervals over subjects are computed from each data set. The percentile
 # bootstrap holds the truth too seldom, and BCa does no better. Both miss mostly on one side: the interval
 # lies too high. The jackknife on the logit scale, with a t quantile of as many degrees of freedom as the smaller
 # class has subjects less one, comes nearer to its level. The book uses it for every interval over subjects.
-# Specificity by cells stays below 95 % where few HEM subjects hold most cells.
+# Specificity by cells stays below the nominal level where few HEM subjects hold most cells.
 
 # %% tags=["hide-input"]
 show_figure(study, "coverage", figures.coverage(study.table("coverage")))
