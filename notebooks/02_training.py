@@ -9,10 +9,10 @@
 # %% [markdown]
 # # Training and testing
 #
-# How well cells of leukaemia and healthy cells are told apart on subjects that took no part in training: by
-# the network of the paper in the size of this run, by other networks, and by models that see no more than
-# size, shape, colour and texture. The table of models names what was trained, the last table how much of the
-# plan has run.
+# This chapter measures how well models tell ALL cells from HEM cells of subjects that took no part in training.
+# The models are the paper's network in the size that this run allows, other networks, and models on measured
+# size, shape, colour and texture. The table of models names what was trained. The last table says how much of
+# the plan has run.
 
 # %% tags=["parameters", "hide-input"]
 profile = "demo"
@@ -41,10 +41,10 @@ label = study.data_label
 # > stratified by class, no interval below six subjects in a class.
 #
 # The repository shows that this plan is older than the results of the two networks. It cannot show it for
-# logistic regression, gradient boosting and cell area: their results entered in the same commit. Two things
-# have changed since then, because [a simulation](04_monte_carlo.ipynb) found the bootstrap intervals too short.
-# Intervals now come from a jackknife that leaves out one subject at a time, on the logit scale. From five
-# subjects of a class on there is an interval, which is called exploratory at five.
+# logistic regression, gradient boosting and cell area: their results entered in the same commit. The intervals
+# have changed since then in two ways. [A simulation](04_monte_carlo.ipynb) found the bootstrap intervals too
+# short, so they now come from a jackknife that leaves out one subject at a time, on the logit scale. An interval
+# is given from five subjects of a class on, and is called exploratory at five.
 #
 # Every subject is tested once, by a model that was trained and whose threshold was chosen on other subjects.
 # The predictions of all parts are measured together, each part at its own threshold. The scores of models
@@ -52,7 +52,7 @@ label = study.data_label
 #
 # Two estimands stand side by side. *By cells* pools all cells, so a subject weighs as much as it has cells.
 # *Subjects equal* gives each subject the same weight, shared by its cells. The two differ where a few subjects
-# hold many cells: the effective number of subjects says how many subjects of equal size would weigh as evenly.
+# hold many cells. The effective number of subjects is then smaller than their count.
 
 # %% tags=["hide-input"]
 show_figure(
@@ -70,11 +70,12 @@ show_table(
 )
 
 # %% [markdown]
-# *Cell area* is a model of one number. Any gain over it comes from more than cell size.
+# *Cell area* is a model of one number. What a model gains over it, beyond chance, comes from more than cell size.
 #
 # ### Subjects that carry a result
 #
-# Each subject is left out in turn. The table gives the least and the largest AUC that remains, and without whom.
+# Each subject is left out of the evaluation in turn. The table gives the least and the largest AUC that remains,
+# and names the subject that was left out.
 
 # %% tags=["hide-input"]
 show_table(
@@ -99,9 +100,9 @@ show_table(study, "primary_comparisons", "Difference in AUC to the first model, 
 # %% [markdown]
 # ### Other parts and other seeds
 #
-# The same analysis on other partitions of the subjects, and with other training seeds on the same parts. The two
-# standard deviations say how much of a result is owed to the draw of the parts, and how much to training. They
-# say nothing of other subjects, for which the intervals above are.
+# Where the run holds the study `repeats`, the table repeats the analysis on other partitions of the subjects, and
+# with other training seeds on the same parts. One standard deviation is between partitions, the other between
+# training seeds. Neither covers the choice of subjects. The intervals above do.
 
 # %% tags=["hide-input"]
 show_table(
@@ -113,8 +114,8 @@ show_table(
 # %% [markdown]
 # ### Subjects that came later
 #
-# All choices were made on the official folds 0 and 1. Where the data hold fold 2, models trained on both folds
-# are tested once on the subjects that it adds.
+# Where the run holds the study `transport`, models are trained on the official folds 0 and 1 and tested on the
+# subjects that fold 2 adds. Settings, epochs and thresholds are chosen without these subjects.
 
 # %% tags=["hide-input", "full-width"]
 show_table(study, "transport", "Results on the subjects of fold 2 that no choice was made on")
@@ -123,11 +124,11 @@ show_table(study, "transport", "Results on the subjects of fold 2 that no choice
 # ## Official folds, in both directions
 #
 # The data set's own folds, one to train and another to test. Every subject that also occurs in the test fold
-# is dropped from training. Subjects set apart for validation choose the epoch and the threshold.
+# is dropped from training. Epoch and threshold are chosen on cells of the training fold alone.
 #
-# ALL is the positive class. Weighted F1, sensitivity and specificity are at the threshold that was best on
-# validation subjects; weighted F1 at $0.5$ stands beside it, since the two can differ much. A direction with fewer
-# than five test subjects of a class has no interval.
+# ALL is the positive class. Weighted F1, sensitivity and specificity are at the chosen threshold. Weighted F1 at
+# $0.5$ stands beside it, since the two can differ much. This table gives no intervals. The primary analysis above
+# does.
 
 # %% tags=["hide-input"]
 show_table(study, "training", "Results on test subjects")
@@ -138,9 +139,10 @@ show_figure(study, "roc", figures.roc(results, data_label=label))
 # %% [markdown]
 # ## Subjects that are in both folds
 #
-# Some subjects occur in the folds that train and in the fold that tests. Here they are kept in training, once,
-# to see what that changes on the same test cells. Training also has more cells then, so this difference holds
-# both effects; the chapter on Monte Carlo separates them.
+# Some subjects occur both in the fold that trains and in the fold that tests. Here they are kept in training, once,
+# to see what that changes on the same test cells. Training then also has more cells and more subjects, so the
+# difference is not due to the shared subjects alone. The chapter on
+# [random splits](04_monte_carlo.ipynb) compares trainings with the same number of cells.
 
 # %% tags=["hide-input"]
 show_table(study, "shared", "Training without and with the subjects of the test fold")
@@ -148,8 +150,8 @@ show_table(study, "shared", "Training without and with the subjects of the test 
 # %% [markdown]
 # ## Subject by subject
 #
-# A mean over cells hides whom it fails. Each dot is one test subject, its size the number of cells. With
-# few subjects in a class, read the dots rather than the mean; no interval is given for so few.
+# A mean over cells hides the subjects on which a model fails. Each dot is one test subject, its size the number of
+# cells. With few subjects in a class, read the dots rather than the mean. No interval is given here.
 
 # %% tags=["hide-input"]
 show_figure(study, "subject_accuracy", figures.subject_accuracy(results, data_label=label))
@@ -171,9 +173,10 @@ show_figure(study, "confusion", figures.confusion(first, data_label=label))
 # %% [markdown]
 # ## How training went
 #
-# Training F1 is over batches as the network saw them, augmented and balanced, at one half. Validation F1 is
-# over the validation subjects as they are, at its best threshold: class weights in the loss on top of balanced
-# batches move scores away from one half. The grey curves are the history that the authors' notebook prints.
+# Training F1 is over batches as the network saw them, augmented and balanced, at threshold $0.5$. Validation F1 is
+# over the cells that choose the epoch, as they are and each scored by a network that was not trained on its
+# subject. It is taken at the threshold that is best for these cells, since balanced batches and class weights in
+# the loss move scores away from $0.5$. The grey curves are the history that the authors' notebook prints.
 
 # %% tags=["hide-input"]
 show_figure(
@@ -186,14 +189,16 @@ show_figure(
 show_figure(study, "learning_rate", figures.learning_rate(results, data_label=label))
 
 # %% [markdown]
-# The rate is that at the end of each epoch. It follows one cycle because the schedule is stepped with every
-# batch, as it is defined.
+# The figure shows the rate at the end of each epoch. The one-cycle schedule is defined by batches, and it is
+# stepped with every batch here.
 #
 # ## Other models
 #
 # Other networks under one recipe, and classical models on measured features of each cell, on the same folds in
 # both directions. The best mean AUC comes first. Models that are planned and have not run are listed with
-# dashes. A model without a result in both directions has no rank and stands last.
+# dashes. A model without a result in both directions has no rank and stands last. Models may be trained on
+# different numbers of cells and subjects, which the table gives. No test compares these models, and two
+# directions do not settle an order.
 
 # %% tags=["hide-input"]
 show_figure(
@@ -218,8 +223,8 @@ show_table(study, "literature", "What others report on C-NMC")
 # ### Published entries with intervals
 #
 # Figures of others are stated without an uncertainty. One entry published how many cells of each subject it
-# calls right, which is enough for an interval over subjects. The weighted F1 that its counts give is the one
-# that its authors' results file holds.
+# calls right, which is enough for an interval over subjects. Its counts give the same weighted F1 as its authors'
+# results file.
 
 # %% tags=["hide-input"]
 show_figure(
@@ -236,7 +241,7 @@ show_table(
 )
 
 # %% [markdown]
-# Two entries published their calls of the final phase, whose labels are not public. What can be said of them is
+# Two entries published their calls of the final phase, whose labels are not public. The table therefore gives only
 # how often they agree.
 
 # %% tags=["hide-input"]
@@ -249,15 +254,15 @@ show_table(
 # %% [markdown]
 # ## What helped, and what did not
 #
-# Variants that change one setting each, compared with the same base by part and seed. Parts are shown singly:
-# one part on which the base fails can carry a mean, so variants are ordered by their median. All of this was done
-# inside the training fold: its subjects were divided again, and no subject of the official test fold took
-# part. Variants that did not help are listed with the others. With this many variants some look better by
-# chance: the best change is an optimistic one.
+# Each variant is compared with the same base by part and seed. A variant changes one setting of the base or puts a
+# classical model in its place. The median orders the variants, because one part on which the base fails can move
+# a mean far. All of this is done inside the training fold: its subjects are divided again, and no subject of the
+# official test fold takes part. Variants that did not help are listed with the others. With this many variants
+# some look better by chance, so the best change is optimistic.
 #
-# The features and penalties of the classical models were chosen on the same subjects. On real cells, that is
-# fold 0 without the subjects that fold 1 shares. Only results of training there and testing on fold 1 are
-# therefore blind to every choice; the other direction and the pooled predictions are not quite.
+# The features and penalties of the classical models were chosen on the same subjects. On real cells, these are
+# the subjects of fold 0 that fold 1 does not share. Results on fold 1 after training on these subjects are free
+# of this choice. The other direction and the pooled predictions are not, since they test these subjects too.
 
 # %% tags=["hide-input"]
 show_figure(
@@ -289,8 +294,8 @@ show_table(study, "model", "Models and their parameters")
 # %% [markdown]
 # ## How much of this has run
 #
-# Experiments by study: planned, done, not yet run, failed. A study that is partly run is shown with what is
-# there.
+# The table counts the experiments of each study that are planned, done, not yet run and failed. A study that has
+# run in part is shown with the results that exist.
 
 # %% tags=["hide-input"]
 show_table(study, "progress", "Experiments of this run by study")

@@ -11,8 +11,9 @@
 #
 # The paper repeats its split many times at random and reports the spread. Done by subject, such a repetition
 # says how much a result depends on who happens to be tested. Done by image, cells of one subject fall on both
-# sides, and a model may know the person. Both are done here with the same models. Then the gain by leakage is
-# measured in pairs, with a control. At the end, a simulation shows how often intervals hold the truth.
+# sides, and a model may have learned from the tested person. Both are done here with the same models. Then the
+# gain by leakage is measured in pairs of trainings on the same test cells, and against a control where the run has
+# one. At the end, a simulation shows how often intervals hold the truth.
 
 # %% tags=["parameters", "hide-input"]
 profile = "demo"
@@ -34,8 +35,8 @@ label = study.data_label
 # %% [markdown]
 # ## The distribution over iterations
 #
-# Each iteration draws training, validation and test anew. By subject, every part holds subjects of both
-# classes; by image, cells are drawn regardless of subject.
+# Each iteration draws the test cells anew and leaves the rest to train and to choose the threshold. By subject,
+# whole subjects of both classes are drawn. By image, cells are drawn regardless of subject.
 
 # %% tags=["hide-input"]
 show_figure(
@@ -48,12 +49,12 @@ show_figure(
 show_table(study, "monte_carlo", "AUC and weighted F1 over iterations")
 
 # %% [markdown]
-# The percentiles describe single iterations: between them lie nearly all of the results that one split may
-# give. They are no confidence interval of the mean, and neither is what a plain t test gives, since iterations
-# share most of their cells. The interval of the table is corrected for that, after Nadeau and Bengio, by
-# test and training counted in the unit that the table names; after a refit, the subjects that validated are
-# training subjects too. The interval is computed on the logit scale, so it stays within 0 and 1. Where cells of
-# one subject are on both sides, no such interval speaks of new subjects.
+# The percentiles describe single iterations: nearly all of these iterations lie between them. They are no
+# confidence interval of the mean. Neither is the interval of a plain t test, since iterations share most of their
+# cells. The interval of the table is corrected for that, after Nadeau and Bengio, by the sizes of test and
+# training, counted in the unit that the table names. Where the final model is trained on the validation subjects
+# too, they count as training subjects. The interval is computed on the logit scale, so it stays within 0 and 1.
+# Where cells of one subject are on both sides, the interval says nothing about new subjects.
 #
 # ## The mean as iterations go on
 
@@ -65,8 +66,8 @@ show_figure(
 )
 
 # %% [markdown]
-# A curve that has settled says that more iterations would not move the mean. It does not say that the mean is
-# known: it would settle as well on other subjects, elsewhere.
+# A curve that has settled says that more iterations would hardly move the mean. It does not say that the mean is
+# known: with other subjects, it would settle at another value.
 #
 # ## Who is called right
 #
@@ -89,16 +90,17 @@ show_table(study, "monte_carlo_subjects", "Accuracy of each subject over iterati
 # Here the trainings are paired, on the same test cells and with the same number of training cells of each class.
 # Half of the cells of each test subject are tested.
 #
-# - The *clean* training holds other subjects alone.
-# - The *leaky* training holds the other half of the test subjects' cells in the place of as many clean ones.
-# - The *control*, where the run has it, holds cells of as many further subjects in the same places.
+# - The *clean* training set holds no cell of a test subject.
+# - In the *leaky* training set, cells from the other half of the test subjects replace as many clean cells.
+# - In the *control*, where the run has it, cells of as many further subjects replace the same clean cells.
 #
-# Leaky and clean training differ in two things: test subjects are known, and there are more subjects. Leaky and
-# control training have the same number of subjects, so the contrast *leaky less control* is the gain by knowing
-# the tested person. Each contrast is one number a pair, the difference of logit(AUC). Mean, interval and p are
-# those of the corrected resampled t test of Nadeau and Bengio on these differences, with training and test
-# counted in subjects; p is adjusted by Holm's method for the number of models. The change in points stands
-# beside for the size alone. A difference near zero is a result too.
+# Leaky training has both cells of the test subjects and more subjects than clean training, so the contrast *leaky
+# less clean* mixes the two. Leaky and control training have the same number of cells and of subjects in each class.
+# The contrast *leaky less control* therefore estimates the gain from training on the tested subjects. Each contrast is
+# one number a pair, the difference of logit(AUC). Mean, interval and p are those of the corrected resampled t test
+# of Nadeau and Bengio on these differences, with training and test counted in subjects. Each p is adjusted by
+# Holm's method for the number of models. The change in points stands beside it to show the size. An interval that
+# holds zero does not show that there is no gain, above all with few pairs.
 
 # %% tags=["hide-input"]
 show_figure(
@@ -137,8 +139,8 @@ show_table(
 # %% [markdown]
 # The next table is a simulation, in which the truth is known: it takes no cell of this run. Two equal models are
 # compared over random splits of simulated subjects, and each test is made at $\alpha = 0.05$. A test that holds
-# its level finds a difference in about one of twenty data sets. The rate stands with its standard error and the
-# number of data sets.
+# its level finds a difference in about one of twenty data sets. The plain t test finds one far more often. The
+# corrected test comes near its level. The rate stands with its standard error and the number of data sets.
 
 # %% tags=["hide-input"]
 show_table(
@@ -150,13 +152,14 @@ show_table(
 # %% [markdown]
 # ## How often intervals hold the truth
 #
-# An interval at the nominal level should hold the true value in 95 of 100 studies. With ten subjects in a class this has to be
-# tested. Cells are simulated with an effect of each subject, with as many subjects and cells as the data have
-# and in other settings, and three intervals over subjects are computed from each data set. The percentile
-# bootstrap holds the truth too seldom, and BCa does no better. Both miss mostly on one side: the interval
-# lies too high. The jackknife on the logit scale, with a t quantile of as many degrees of freedom as the smaller
-# class has subjects less one, comes nearer to its level. The book uses it for every interval over subjects.
-# Specificity by cells stays below the nominal level where few HEM subjects hold most cells.
+# An interval at the nominal level should hold the true value in 95 of 100 studies. With ten subjects in a class
+# this has to be tested. Cells are simulated with an effect of each subject, with as many subjects and cells as C-NMC
+# has and in other settings. Three intervals over subjects are computed from each data set. The percentile
+# bootstrap holds the truth too seldom in every setting, and BCa in nearly every one. Both miss mostly on one side:
+# the interval lies too high. The jackknife is taken on the logit scale. The degrees of freedom of its t quantile are
+# the subjects of the smaller class less one. It comes nearer to its level than the bootstraps in nearly every
+# setting, and the book uses it for intervals of metrics over subjects. In several settings it still falls short of
+# the level. This concerns above all specificity by cells, where few HEM subjects hold most cells.
 
 # %% tags=["hide-input"]
 show_figure(study, "coverage", figures.coverage(study.table("coverage")))

@@ -9,14 +9,15 @@
 # %% [markdown]
 # # What a score means
 #
-# An AUC says whether cells are put in the right order. To use a score one needs more: what share of the cells
-# with a given score is leukaemic, which threshold gives a wanted sensitivity, which cells are better left to a
-# person, and what follows for the person whose cells they are.
+# An AUC says whether cells are put in the right order. To use a score one needs more: the share of leukaemic cells
+# among those with a given score, a threshold for a wanted sensitivity, a rule for the cells that are left to a
+# person, and a rule from cells to a subject.
 #
 # Everything here is computed from saved predictions of the primary analysis: five parts by subject, each tested
-# by a model that has not seen its subjects, pooled. What is fitted or chosen is fitted on the validation
-# subjects of the same part, then measured on its test subjects. Models of which a part is missing are left out;
-# the chapter on training counts the parts.
+# by a model that has not seen its subjects, pooled. The *validation* cells of a part are those on which its
+# threshold was chosen. They belong to none of the part's test subjects, and the model that scored them was not
+# trained on their subjects. Scaling and thresholds are fitted on the validation cells of a part, then measured on
+# its test cells. Models of which a part is missing are left out. The chapter on training counts the parts.
 
 # %% tags=["parameters", "hide-input"]
 profile = "demo"
@@ -49,9 +50,8 @@ show_figure(
 )
 
 # %% [markdown]
-# Batches with as many cells of one class as of the other, class weights and the focal loss all move scores away
-# from the shares in the data. A score that was trained with them is not meant to be a probability before it is
-# scaled.
+# Balanced batches, class weights and the focal loss all move scores away from the shares in the data. A score that
+# was trained with them is not meant to be a probability before it is scaled.
 #
 # ## Scaling on validation subjects
 #
@@ -60,34 +60,36 @@ show_figure(
 # of cells within a part while the slope is above zero.
 #
 # The *calibration error* is the mean distance from the diagonal, weighted by cells. The *Brier score* is the
-# mean squared distance between score and label. Of both, less is better. The calibration error is above zero
-# even for perfect scores. Errors within
-# the parts stand beside the pooled one: parts that err in opposite directions cancel when they are pooled.
+# mean squared distance between score and label. Of both, less is better. In a finite sample the calibration error
+# is above zero even for true probabilities. Errors within the parts stand beside the pooled one, since parts that
+# err in opposite directions can cancel when they are pooled.
 
 # %% tags=["hide-input", "full-width"]
 show_table(study, "calibration", "Calibration error and Brier score before and after scaling")
 
 # %% [markdown]
-# A part has few validation subjects, above all healthy ones: the last columns say how few. So the fitted numbers
-# differ between parts, and scaling can make scores worse for other people than it was fitted on. The change in
-# the Brier score shows where it did. The intervals leave out test subjects and take each part's scaling as it is,
-# so they do not hold this uncertainty.
+# The validation cells of a part come from few healthy subjects; the table gives their least and largest number. So
+# the fitted numbers differ between parts, and scaling can make the scores of other people worse. The change in the
+# Brier score shows where it did. The intervals leave out test subjects and take each part's scaling as it is, so
+# they do not hold this uncertainty.
 #
-# Whether Platt scaling is used is therefore chosen for each model, on validation subjects alone: the map of each
-# part is tried on the validation subjects of the other parts, and used if the Brier score falls. The column
-# *chosen on validation* says which. The raw scores stand beside it in the tables that follow.
+# Whether Platt scaling is used is therefore chosen for each model. The map of each part is tried on validation
+# subjects of the other parts that it was not fitted on, and used if the Brier score falls. The column *chosen on
+# validation* says which. Subjects that validate in one part are tested in another, so this one choice is not
+# independent of the pooled test cells. Raw scores stand beside the scaled ones in the tables of the judged cells and
+# of the subjects.
 #
-# Where a model was trained again with its validation subjects, the model that is tested is not the one whose
-# validation scores were used, only one trained in the same way on fewer subjects. Scaling and thresholds carry
-# over from the one to the other as far as the two score alike.
+# Where the final model was trained on the validation subjects too, it is not the model that scored the validation
+# cells. That model was trained in the same way on fewer subjects. Scaling and thresholds carry over as far as the
+# two models score alike.
 #
-# Figures from here on use the scores that were chosen on validation, and name them.
+# Figures from here on use the chosen scores, and name them.
 #
 # ## Thresholds for a stated sensitivity
 #
-# To miss few leukaemic cells, one states a sensitivity and takes the largest threshold that has it on
-# validation. What it has on test is another matter. The columns by part give the least and the most of the
-# parts.
+# To miss few leukaemic cells, one states a sensitivity and takes the largest threshold that reaches it on
+# validation cells. On test cells the sensitivity can be another. The columns by part give the least and the most of
+# the parts.
 
 # %% tags=["hide-input", "full-width"]
 show_table(study, "operating_points", "Sensitivity stated, and reached on test subjects")
@@ -95,9 +97,9 @@ show_table(study, "operating_points", "Sensitivity stated, and reached on test s
 # %% [markdown]
 # ## Judging only some cells
 #
-# A cell whose probability is near one half can be left to a person. *Coverage* is the share of cells
-# that are judged, *risk* the share of these that are called wrong, at one half. A useful score has a curve that
-# falls to the left: the cells that it is sure of are more often right.
+# A cell whose probability is near one half can be left to a person. *Coverage* is the share of cells that are
+# judged. *Risk* is the share of judged cells that are called wrong, at one half. The curve of a useful score falls
+# to the left: cells far from one half are more often called right.
 
 # %% tags=["hide-input"]
 show_figure(
@@ -107,8 +109,9 @@ show_figure(
 )
 
 # %% [markdown]
-# In the table the distance from one half is chosen on validation subjects, so that the risk there is at most
-# the stated one. A part in which no distance is enough judges no cell. The area is the mean height of the curve.
+# In the table the distance from one half is chosen on validation cells, so that the risk there is at most the
+# stated one. On test cells the risk can be higher. A part in which no distance is enough judges no cell. The area
+# is the mean height of the curve.
 
 # %% tags=["hide-input", "full-width"]
 show_table(
@@ -120,9 +123,9 @@ show_table(
 # %% [markdown]
 # ## From cells to a person
 #
-# No one is diagnosed by a cell. Two simple rules turn all cells of a subject into one number: the mean of their
-# probabilities, and the share of cells called ALL. From one half on, the subject is called ALL. No
-# threshold was chosen for subjects, since there are too few to choose one.
+# No one is diagnosed by a single cell. Two simple rules turn all cells of a subject into one number: the mean of
+# their probabilities, and the share of cells called ALL. From one half on, the subject is called ALL. No threshold
+# was chosen for subjects, since there are too few to choose one.
 
 # %% tags=["hide-input"]
 show_figure(
@@ -141,9 +144,9 @@ show_table(study, "subject_decisions", "Decisions about subjects, each counted o
 #
 # ## Whom it fails
 #
-# The subjects of the first model of whose cells the smallest share is called right, at the threshold of their
-# part. Where the mean probability lies on the wrong side of one half, more cells of the same person do not help:
-# the error is the person's, not the cells'.
+# The table lists the subjects on which the first model is worst: those with the smallest share of cells called
+# right at the threshold of their part. Where the mean probability lies on the wrong side of one half, the rule of
+# the mean calls the subject wrong, and more cells like these would not change that.
 
 # %% tags=["hide-input"]
 show_table(study, "worst_subjects", "Subjects with the smallest share of cells called right")

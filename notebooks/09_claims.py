@@ -9,23 +9,23 @@
 # %% [markdown]
 # # Every claim, tested
 #
-# Point at a number of the paper and see what became of it. Each row is one statement, in our words; the
-# verdict is computed by a function, from files that are kept here, and changes when they do.
+# Each row is one statement of the paper, in our words. A function computes its verdict from files that are kept
+# here, so the verdict changes when they do.
 #
-# - **holds**: what was computed agrees with the statement.
-# - **differs**: the same quantity, measured again or read at its source, is another.
+# - **holds**: the value that was computed or read agrees with the statement.
+# - **differs**: the same quantity, measured again or read at its source, has another value.
 # - **contradicted**: the paper's own numbers, the official counts of the data set, or code that prints the
 #   paper's numbers rule it out.
 # - **not determined**: what is public cannot settle it.
-# - **not yet run**: it takes an experiment that this edition does not hold. The nearest result on real cells
-#   stands beside it, and is no verdict: network, initial weights, resolution, data and protocol have to be the
-#   same. Numbers from synthetic cells never stand beside a claim.
+# - **not yet run**: a verdict takes an experiment that this edition does not hold. The nearest result on real cells
+#   stands beside the claim where there is one. It is no verdict: for that, network, initial weights, resolution,
+#   data and protocol have to be the paper's. Numbers from synthetic cells never stand beside a claim.
 #
-# What can test a claim is its kind: *arithmetic*, from the paper's other numbers; *data set*, from the
-# official list of files; *code*, from the authors' repository at one commit; *experiment*, from our runs and,
-# for the figures of other works, from what these report themselves. Committed code shows what a file does,
-# not that the published numbers came from it; only where its saved output prints them do we say that it
-# contradicts, else that it differs.
+# A claim's kind is the evidence that can test it. *Arithmetic* uses the paper's other numbers, *data set* the
+# official list of files, and *code* the authors' repository at one commit. *Experiment* uses our runs and, for the
+# figures of other works, the reports of these works. Committed code shows what a file does. It does not show that
+# the published numbers came from that file. Only where the saved output of the code prints the published numbers is
+# a claim called contradicted by it; otherwise it differs.
 
 # %% tags=["parameters", "hide-input"]
 profile = "demo"
@@ -53,9 +53,10 @@ show_table(
 # %% [markdown]
 # ## The causes
 #
-# Several contradictions may go back to one cause. Each cause has a weight: *result-bearing*, where a figure that
-# the abstract or the conclusions rest on is touched; *method*, where what was done is not what is stated;
-# *clerical*, where nothing else rests on it.
+# Several contradictions may go back to one cause. Each cause has a weight. *Result-bearing*: it touches a figure on
+# which the abstract or the conclusions rest. *Method*: the code or the numbers show another method than the stated
+# one. *Clerical*: nothing else rests on it. The causes are our reading of the evidence; the verdicts do not depend
+# on them.
 
 # %% tags=["hide-input"]
 show_table(study, "claim_causes", "What the claims that differ or are contradicted go back to")

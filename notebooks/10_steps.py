@@ -9,13 +9,15 @@
 # %% [markdown]
 # # From an honest score to a reported one
 #
-# The evaluation that prints the paper's figures takes several steps that raise a score without a better model.
-# The ledger names the file for each. Here these steps are rebuilt on our own predictions, where the honest
-# score is known, and each is measured: alone, and together with those before it. No other result of this book
-# uses them.
+# The authors' code takes several steps that can raise a score without a better model. The
+# [ledger](09_claims.ipynb) names the file for each. Here these steps are rebuilt on our own predictions and compared
+# with the *honest* result, which takes none of them. Each is measured alone, and together with those before it.
+# Outside this chapter, splits by image serve only to measure leakage, in the chapter on
+# [random splits](04_monte_carlo.ipynb). The chapter on the [ablation](03_ablation.ipynb) also compares changes of
+# training.
 #
-# What this can show is what such steps are worth on these cells with our models. It cannot show what they
-# were worth in the paper: the weights that were tested there are not determined.
+# This shows how much such steps change the scores of our models on these cells. It cannot show how much they changed
+# the paper's scores: which weights were tested there is not determined.
 
 # %% tags=["parameters", "hide-input"]
 profile = "demo"
@@ -35,23 +37,26 @@ label = study.data_label
 # %% [markdown]
 # ## The steps
 #
-# - **Split.** By patient id, which may share cells with another; by image, so that cells of one subject train
-#   and test; by image in a pool that holds augmented copies, so that an image and its copy do. A copy stands
-#   for its image unchanged: the features that these models measure do not change when it is mirrored.
-# - **Training.** A learning rate that stays constant where the stated schedule would raise and lower it; the
-#   weights of the last epoch for those of the best. These can lower a score as well.
-# - **Rules for named subjects.** The authors' evaluation reshapes the probabilities of two patients by rules of
-#   their own. The same formulas are applied to the two HEM subjects with the most errors; what they take from
-#   votes of several views is left out, since a cell has one score here.
-# - **Thresholds.** One that is best on the test cells themselves; then one for each group of cells, the named
-#   subjects being groups of their own. A group of one class can always be called without an error. (The
-#   authors' evaluation divides the other images further, by a score of image quality; here they are one group.)
-# - **Counting.** Every image twice.
+# - **Split.** Three splits replace the split by subject. By patient id, two ids that share cells can stand on both
+#   sides. By image, cells of one subject train and test. By image in a pool with augmented copies, an image can train
+#   and its copy test. A copy has the features of its image here: mirroring does not change what these models
+#   measure.
+# - **Training.** The learning rate stays constant where the stated schedule would raise and lower it. The weights of
+#   the last epoch replace those of the best.
+# - **Rules for named subjects.** The authors' evaluation reshapes the probabilities of two patients by a rule for
+#   each. The same formulas are applied to the two HEM subjects with the most errors. The terms that count votes of
+#   several views are left out, since a cell has one score here.
+# - **Thresholds.** First one threshold that is best on the test cells themselves; then one for each group of cells,
+#   where each named subject is a group. A group of one class can always be called without an error. (The
+#   authors' evaluation divides the other images further, by a score of image quality. Here they are one group.)
+# - **Counting.** Every image is counted twice.
 #
-# Pooled out-of-fold predictions of every subject stand for the models on measured features, the two official
-# folds together for the network. Changes are against the honest result on the same subjects, with jackknife
-# intervals that leave a subject out of both at once. A threshold that was chosen on test is chosen once, with all
-# subjects.
+# A step can also lower a score: a constant rate, the last epoch, or a rule that was made for other scores.
+#
+# For the models on measured features, the predictions are the pooled out-of-fold predictions of every subject. For
+# the network, they are those of the two official folds together. Changes are against the honest result on the same
+# subjects, with jackknife intervals that leave a subject out of both at once. Thresholds that are chosen on test
+# cells are chosen once, with all subjects. The intervals do not include the uncertainty of that choice.
 
 # %% tags=["hide-input"]
 show_figure(
@@ -68,8 +73,8 @@ show_table(study, "steps_alone", "What each step changes by itself")
 
 # %% [markdown]
 # A threshold moves F1 and leaves the AUC where it is, since the AUC knows no threshold. Counting twice
-# changes neither, nor any interval over subjects; only an interval that takes cells for independent gets
-# narrower, in the last columns.
+# changes neither, nor any interval over subjects. Only an interval that takes cells for independent gets
+# narrower: the column *width over cells* shows it.
 #
 # ## All together
 
@@ -79,10 +84,10 @@ show_table(study, "steps_together", "What the steps change one after another")
 # %% [markdown]
 # ## A point that no curve contains
 #
-# An ROC curve never falls. Through a point with a given true-positive and false-positive rate, its area is at
-# least the one times what the other leaves. The paper's confusion table is such a point, and needs a larger
-# area than the one that is stated; so no single threshold on a score with that area gives that table. Several
-# thresholds for several groups can. Move the area, and see from where on the point can be reached.
+# An ROC curve never falls. If it passes through a point, its area is therefore at least
+# $\mathrm{TPR} \times (1 - \mathrm{FPR})$ of that point. The paper's confusion table is such a point, and needs a
+# larger area than the stated one. So no single threshold on a score with the stated area gives that table. Several
+# thresholds for several groups can. Move the area to see from which value on the curve can reach the point.
 
 # %% tags=["hide-input"]
 show_interactive(
