@@ -71,7 +71,7 @@ def _overhead(tiny: bool, folder: Path, record: Record) -> None:
     cells = open_cells(config, None, False)
     planned = make_plan(config, cells, cnmc.data_digest(cells)).experiments["training"]
     parts = {
-        "training": [(training, "_train"), (training, "_validate")],
+        "training": [(training, "train_epoch"), (training, "_validate")],
         "scoring": [(training, "predict_scores")],
         "model made anew": [(training, "prepare")],
         "pixels": [(learners, "PixelCache")],

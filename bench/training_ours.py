@@ -43,7 +43,7 @@ class Ours:
         self._dtype = settings.precision.removeprefix("mixed_")
         cells = training.Cells(np.arange(len(labels)), labels)
         # The benchmark runs the loop of a training itself, not a copy of it that may fall behind.
-        self.model, self.batches = training._start(settings, pixels, cells, 0)
+        self.model, self.batches = training.start(settings, pixels, cells, 0)
         self._whole = len(self.batches)
         (images, flags), targets = self.batches[0]
         self._resident = (
@@ -69,7 +69,7 @@ class Ours:
     def epoch(self, steps: int) -> float:
         """Train on so many batches of an epoch, as a training does; return the loss."""
         self.batches._limit = steps
-        return training._train(self.model, self.batches, self._epoch, "the benchmark")["loss"]
+        return training.train_epoch(self.model, self.batches, self._epoch, "the benchmark")["loss"]
 
     def steps(self, steps: int) -> float:
         """Run the compiled step on the batch at hand, and wait for its end; return the loss."""

@@ -118,7 +118,11 @@ show_table(
 # subjects that fold 2 adds. Settings, epochs and thresholds are chosen without these subjects.
 
 # %% tags=["hide-input", "full-width"]
-show_table(study, "transport", "Results on the subjects of fold 2 that no choice was made on")
+show_table(
+    study,
+    "transport",
+    "Results on subjects of fold 2 that took no part in training or in any choice",
+)
 
 # %% [markdown]
 # ## Official folds, in both directions

@@ -171,7 +171,7 @@ def test_results_that_are_damaged_or_of_another_run_are_named(kept_apart, tmp_pa
     (tmp_path / RESULTS).write_bytes(b"PK half of it")
     with pytest.raises(DataError, match="damaged"):
         take_home(tmp_path / RESULTS, run.folder)
-    from lcc_utils.pipeline.store import write_pack
+    from lcc_utils.pipeline.packs import write_pack
 
     other = tmp_path / "0123456789abcdef"
     other.mkdir()

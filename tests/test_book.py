@@ -372,14 +372,17 @@ def test_many_experiments_of_a_variant_are_published_as_one_archive(tmp_path, re
 
 
 def test_what_is_published_as_archives_is_recomputed_from_them(tiny_run, repo, monkeypatch):
-    # The small run has eight experiments of each variant of its Monte Carlo study, and nine of
-    # its steps.
+    # The small run has eight experiments of each variant of its Monte Carlo study and of one that
+    # it repeats, and nine of each of leakage and of its steps.
     monkeypatch.setattr(book_publish, "_PACKED", 7)
     publish(tiny_run, repo)
     packs = sorted(path.name for path in (repo / "results" / "experiments").glob("*.zip"))
     assert packs == [
+        "leakage-gradient-boosting.zip",
+        "leakage-logistic-regression.zip",
         "monte-carlo-frozen-features.zip",
         "monte-carlo-logistic-regression.zip",
+        "repeats-small-network.zip",
         "steps-logistic-regression.zip",
     ]
     assert len(list((repo / "results" / "experiments").glob("[0-9a-f]*"))) > 20

@@ -446,7 +446,8 @@ def test_the_small_model_is_small_and_tells_its_honest_numbers(root):
     record = load_model_dir(folder).record
     assert sum(path.stat().st_size for path in folder.iterdir()) < 10_000_000
     assert record.training["dataset"].startswith("C-NMC 2019 (7,108 cells")
-    published = pd.read_csv(root / "results" / "tables" / "primary.csv").set_index("model")
+    published = pd.read_csv(root / "results" / "tables" / "primary.csv")
+    published = published[published["estimand"] == "by cells"].set_index("model")
     measured = {own.name: own for own in record.measured}
     for name, column in (("AUC", "auc"), ("weighted F1", "f1_weighted")):
         row = published.loc[record.name]

@@ -528,7 +528,7 @@ def test_ways_that_ignore_subjects_stand_beside_those_that_account_for_them(cell
     table = build_table("right_and_wrong", cells, results)
     assert len(table) == 4
     first = table.iloc[0]
-    assert first["quantity"] == "AUC of frozen head, by image less by subject"
+    assert first["quantity"] == "AUC of frozen head: by image minus by subject"
     assert first["computed_from"] == "4 iterations, 25 training and 8 test subjects"
     differences = np.array([0.10, 0.08, 0.09, 0.07])
     naive = stats.ttest_1samp(differences, 0)

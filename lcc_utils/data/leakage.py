@@ -68,9 +68,9 @@ def leakage_splits(
     * ``control`` trains on the rest, where cells of the control subjects take the same places.
 
     Leaky and control training have equally many cells of each class and equally many subjects of
-    each class, and share every cell that was not replaced. They differ in one thing: whether the
-    subjects added are those that are tested. Clean training differs from both in the number of
-    subjects too: it lacks the added ones. (A test subject of a single cell has none to add.)
+    each class, and share every cell that was not replaced. They differ in the subjects added: in
+    one, those that are tested; in the other, as many others. Clean training differs from both in
+    the number of subjects too: it lacks the added ones. (A test subject of a single cell has none to add.)
 
     Parameters
     ----------

@@ -213,7 +213,13 @@ def subject_mean(
         return Interval(np.nan, np.nan, np.nan)
     means = known.groupby(["label", "subject"], sort=True)[column].mean()
     classes, values = means.index.get_level_values(0).to_numpy(np.int64), means.to_numpy(float)
-    return jackknife(lambda weights: weights @ values / weights.sum(axis=1), classes, bounds)
+
+    def mean(weights: NDArray) -> NDArray:
+        total = weights.sum(axis=1)
+        # Without the only subject that has a value there is no mean.
+        return np.divide(weights @ values, total, out=np.full(total.shape, np.nan), where=total > 0)
+
+    return jackknife(mean, classes, bounds)
 
 
 def _compared(images: np.ndarray, maps: np.ndarray) -> np.ndarray:

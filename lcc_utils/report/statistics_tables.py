@@ -101,7 +101,7 @@ def _protocols(found: list[Runs]) -> list[dict]:
     for runs in found:
         pairs = _by_seed(of_protocol(runs, "patient").done, of_protocol(runs, "image").done)
         if len(pairs) > 1:
-            name = f"AUC of {runs.variant}, by image less by subject"
+            name = f"AUC of {runs.variant}: by image minus by subject"
             return [_t_row(name, pairs)]
     return []
 

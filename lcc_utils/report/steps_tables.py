@@ -34,9 +34,9 @@ PROTOCOLS = {
     "copies": "split by image, with augmented copies in the pool",
 }
 RECIPES = {
-    "constant rate": "a schedule that never ran (constant rate)",
-    "last epoch": "last epoch for best epoch",
-    "constant rate, last epoch": "last epoch for best epoch",
+    "constant rate": "constant rate instead of the stated schedule",
+    "last epoch": "last epoch instead of the best",
+    "constant rate, last epoch": "last epoch instead of the best",
 }
 _METRICS = ("auc", "f1_weighted")
 

@@ -96,7 +96,7 @@ def baselines_dots(table: pd.DataFrame, *, data_label: str) -> Figure:
 
 @styled
 def search(table: pd.DataFrame, parts: pd.DataFrame, *, data_label: str) -> Figure:
-    """Change of inner AUC against the base by variant: a dot a part and seed, the median a line.
+    """Change of AUC against the base by variant: a dot a part and seed, the median a line.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def search(table: pd.DataFrame, parts: pd.DataFrame, *, data_label: str) -> Figu
         f"{cell(row['auc_delta_min'], 'auc_delta')} to {cell(row['auc_delta_max'], 'auc_delta')}"
         for _, row in drawn.iterrows()
     ]
-    alt = f"Median change of inner AUC against the base in points, over parts: {listing(phrases)}."
+    alt = f"Median change of AUC against the base in points, over parts: {listing(phrases)}."
     return finish(figure, alt, data_label)
 
 

@@ -96,7 +96,8 @@ def write_run(folder: Path) -> Path:
     rng = np.random.default_rng(3)
     for one in plan.experiments["baselines"]:
         table = cells.set_index("cell_id")
-        parts = [(name, list(getattr(one.split, name))) for name in ("validation", "test")]
+        choosing = one.split.fitting if one.settings.out_of_fold else one.split.validation
+        parts = [("validation", list(choosing)), ("test", list(one.split.test))]
         predictions = pd.concat(
             table.loc[ids, ["patient", "subject", "label"]]
             .reset_index()
@@ -105,8 +106,8 @@ def write_run(folder: Path) -> Path:
         ).astype({"label": "int64"})
         record = {
             "schema": 2, "key": one.key, "study": one.study, "variant": one.variant,
-            "seed": one.seed, "dataset": cells.attrs["label"], "data_digest": digest,
-            "split": split_record(one.split, cells), "settings": one.settings.relevant(),
+            "seed": one.seed, "dataset": cells.attrs["label"], "data_digest": one.data_digest,
+            "split": split_record(one, one.cells_of(cells)), "settings": one.settings.relevant(),
             "model": {"backbone": "cell_area"},
         }  # fmt: skip
         history = pd.DataFrame({"epoch": [1], "loss": [0.5]})

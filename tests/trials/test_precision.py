@@ -72,7 +72,12 @@ def test_the_paper_profile_trains_in_bfloat16_and_the_others_in_float32(root):
         path.stem: yaml.safe_load(path.read_text())["precision"]
         for path in (root / "params").glob("*.yml")
     }
-    assert found == {"paper": "mixed_bfloat16", "cpu": "float32", "demo": "float32"}
+    assert found == {
+        "paper": "mixed_bfloat16",
+        "gpu": "mixed_bfloat16",
+        "cpu": "float32",
+        "demo": "float32",
+    }
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="uses TensorFlow's tape")

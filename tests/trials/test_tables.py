@@ -23,7 +23,7 @@ from lcc_utils.data.splits import (
 )
 from lcc_utils.errors import DataError, LccError, RequestError
 from lcc_utils.evaluation.metrics import choose_threshold, evaluate
-from lcc_utils.evaluation.resampling import subject_intervals
+from lcc_utils.evaluation.subject_intervals import subject_intervals
 from lcc_utils.evaluation.subjects import by_subject
 
 SPLITS = {
