@@ -70,7 +70,8 @@ def leakage_splits(
     Leaky and control training have equally many cells of each class and equally many subjects of
     each class, and share every cell that was not replaced. They differ in the subjects added: in
     one, those that are tested; in the other, as many others. Clean training differs from both in
-    the number of subjects too: it lacks the added ones. (A test subject of a single cell has none to add.)
+    the number of subjects too: it lacks the added ones. (A test subject of a single cell has none
+    to add.)
 
     Parameters
     ----------
