@@ -341,6 +341,25 @@ def test_synthetic_cells_stay_where_something_else_fails(set_as_drawn, cache):
     assert len(list(root.rglob("*.bmp"))) == 60
 
 
+def test_a_cache_in_the_place_of_another_is_not_used(tmp_path):
+    for number in (1, 2):
+        made = mapped.mapped(
+            tmp_path / f"{number}.u8",
+            (3, 5),
+            lambda n, own=number: np.full(5, own, "uint8"),
+            title="numbers",
+            progress=False,
+        )
+        assert (made == number).all()
+        cached.keep_table(tmp_path / f"{number}.table", pd.DataFrame({"n": [number]}))
+        cached.keep_array(tmp_path / f"{number}.array", np.full(6, float(number)))
+    for suffix in ("u8", "table", "array"):
+        (tmp_path / f"1.{suffix}").replace(tmp_path / f"2.{suffix}")
+    assert cached.kept_table(tmp_path / "2.table") is None
+    assert cached.kept_array(tmp_path / "2.array", "float64", (6,)) is None
+    assert _map(tmp_path / "2.u8")[:, 0].tolist() == [1, 2, 3]
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> dict[str, bytes]:
     """The content of a kept table, array and mapped array."""
@@ -372,7 +391,8 @@ def test_changed_bytes_of_a_cache_are_never_used(whole, tmp_path, name, changes,
     content = bytearray(whole[name])
     for at, value in changes:
         content[at % len(content)] = value
-    path = tmp_path / hashlib.sha256(content + repr(keep).encode()).hexdigest()[:12]
+    path = tmp_path / hashlib.sha256(content + repr(keep).encode()).hexdigest()[:12] / name
+    path.parent.mkdir(exist_ok=True)
     path.write_bytes(content[:keep] if keep is not None else content)
     same = path.read_bytes() == whole[name]
     if name == "mapped":
