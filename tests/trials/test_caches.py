@@ -25,7 +25,7 @@ from lcc_utils.data.cnmc import index
 from lcc_utils.data.duplicates import find_pairs
 from lcc_utils.data.images import PixelCache
 from lcc_utils.data.texture import pictures
-from lcc_utils.errors import DataError
+from lcc_utils.errors import DataError, RequestError
 from lcc_utils.pipeline.cells import open_cells
 from lcc_utils.pipeline.config import load_config
 from lcc_utils.pipeline.executors import Place, _cells
@@ -149,6 +149,17 @@ def assert_equal(one: pd.DataFrame | np.ndarray, other: pd.DataFrame | np.ndarra
     else:
         assert one.dtype == other.dtype
         assert np.array_equal(one, other)
+
+
+def test_a_cache_directory_that_is_a_file_is_refused_before_anything_is_read(
+    tree, cache, monkeypatch
+):
+    file = tree.parent / "file"
+    file.touch()
+    for place in (str(file), os.devnull):
+        monkeypatch.setenv("LCC_CACHE", place)
+        with pytest.raises(RequestError, match=rf"LCC_CACHE is {place}, which is not a folder"):
+            index(tree)
 
 
 @pytest.mark.parametrize("name", CACHES)

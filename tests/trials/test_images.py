@@ -189,6 +189,15 @@ def test_several_pages_or_frames_are_refused_with_their_number():
         decode(saved(drawn(), "GIF"))
 
 
+def test_a_stack_in_one_page_of_a_tiff_is_refused_with_its_number():
+    tifffile = pytest.importorskip("tifffile")
+    content = io.BytesIO()
+    stack = np.stack([drawn()] * 3)
+    tifffile.imwrite(content, stack, photometric="rgb", volumetric=True)
+    with pytest.raises(FaultyImage, match=r"^3 pages or frames"):
+        decode(content.getvalue())
+
+
 def tiff(pixels: np.ndarray, **options) -> bytes:
     content = io.BytesIO()
     tifffile.imwrite(content, pixels, **options)
