@@ -26,6 +26,7 @@ from lcc_utils.data.duplicates import find_pairs
 from lcc_utils.data.images import PixelCache
 from lcc_utils.data.texture import pictures
 from lcc_utils.errors import DataError, RequestError
+from lcc_utils.nn import lite_weights
 from lcc_utils.pipeline.cells import open_cells
 from lcc_utils.pipeline.config import load_config
 from lcc_utils.pipeline.executors import Place, _cells
@@ -415,3 +416,13 @@ def test_changed_bytes_of_a_cache_are_never_used(whole, tmp_path, name, changes,
 
 def _array(path: Path) -> np.ndarray | None:
     return cached.kept_array(path, "float64", (6,))
+
+
+def test_weights_that_were_replaced_at_the_same_size_and_time_are_read_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(lite_weights, "keras_models", lambda: tmp_path)
+    path = tmp_path / lite_weights.LITE_FILES["efficientnet-lite1"].name
+    for content in (b"first", b"other"):
+        path.write_bytes(content)
+        os.utime(path, ns=(0, 0))
+        with pytest.raises(RequestError, match=hashlib.sha256(content).hexdigest()):
+            lite_weights.lite_weights("efficientnet-lite1")

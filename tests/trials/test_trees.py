@@ -17,8 +17,9 @@ from lcc_utils.data.cnmc import index, survey
 from lcc_utils.data.elsewhere import read_foreign
 from lcc_utils.data.layouts import walk
 from lcc_utils.data.photographs import list_images
+from lcc_utils.data.synthetic import generate
 from lcc_utils.data.trees import below
-from lcc_utils.errors import DataError
+from lcc_utils.errors import DataError, LccError
 
 ALL, HEM = "UID_11_10_1_all", "UID_H6_1_2_hem"
 OWN = pd.DataFrame({"cell_id": [], "file_sha256": [], "pixel_sha256": [], "subject": []})
@@ -275,3 +276,14 @@ def test_a_listing_has_the_files_of_a_folder_before_those_of_the_folders_in_it(t
         for path in below(tmp_path / "cells", (".png",)).files
     ]
     assert listed == ["z.png", "a/c.png", "a/b/a.png", "b/a.png", "b/d.png", "c/b.png"]
+
+
+@pytest.mark.parametrize("content", ["[" * 200_000, "{{{", "[]", '{"cells": "many"}'])
+def test_a_marker_that_is_damaged_states_no_number_of_cells(tmp_path, content):
+    root = tree(tmp_path / "cells")
+    (root / "synthetic.json").write_text(content)
+    found = survey(root)
+    assert len(found.cells) == 2
+    assert found.missing == []
+    with pytest.raises(LccError, match="Nothing was changed"):
+        generate(root, cells=60)
