@@ -28,8 +28,10 @@ _UNPRINTABLE_BUT_LINES = re.compile(rf"[{_UNSEEN}]")
 # What a spreadsheet takes for the beginning of a formula, in half and full width.
 _SIGNS = r"=+\-@\uff1d\uff0b\uff0d\uff20"
 _FORMULA = re.compile(rf"\s*[{_SIGNS}]")
-_SUSPECT = re.compile(rf"\x00\s*[{_SIGNS}]|[\t\n{_UNSEEN.replace('x00', 'x01', 1)}]")
+_SUSPECT = re.compile(rf"[\x00;]\s*[{_SIGNS}]|[\t\n{_UNSEEN.replace('x00', 'x01', 1)}]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+# Where commas are decimal signs, a spreadsheet divides a line at semicolons.
+_FORMULA_INSIDE = re.compile(rf";(\s*)(?!{_NUMBER.pattern}\s*(?:;|$))(?=[{_SIGNS}])")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _MARKDOWN = re.compile(r"([\\`*\[\]{}$]|(?<!\w)_|_(?!\w))")
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
@@ -76,11 +78,12 @@ def csv_safe(value: Any) -> Any:
     """Return a value of a CSV table that no spreadsheet runs as a formula.
 
     Text that begins like a formula gets an apostrophe before it, which spreadsheets take as the
-    mark of text. Numbers stay numbers, also where they are written as text.
+    mark of text; so does text after a semicolon, at which some spreadsheets divide a line. Numbers
+    stay numbers, also where they are written as text.
     """
     if not isinstance(value, str):
         return value
-    text = printable(value)
+    text = _FORMULA_INSIDE.sub(r";\1'", printable(value))
     if _FORMULA.match(text) and not _NUMBER.fullmatch(text):
         return f"'{text}"
     return text

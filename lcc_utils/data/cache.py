@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lcc_utils.data.paths import user_path
 from lcc_utils.errors import DataError, RequestError
-from lcc_utils.text import utf8
+from lcc_utils.text import printable, utf8
 
 __all__ = ["cache_dir", "write_atomic"]
 
@@ -21,11 +21,17 @@ def cache_dir() -> Path:
     Raises
     ------
     RequestError
-        If the variable is not set and the user has no home directory.
+        If the variable names what is no folder, or is not set and the user has no home directory.
     """
     chosen = os.environ.get("LCC_CACHE")
     if chosen:
-        return user_path(chosen, "LCC_CACHE")
+        folder = user_path(chosen, "LCC_CACHE")
+        if os.path.lexists(folder) and not folder.is_dir():
+            raise RequestError(
+                f"LCC_CACHE is {printable(folder)}, which is not a folder; set it to one, which "
+                "need not be there, or unset it."
+            )
+        return folder
     try:
         return Path.home() / ".cache" / "lcc"
     except RuntimeError as error:

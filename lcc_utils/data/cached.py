@@ -1,6 +1,7 @@
 """Keep computed arrays and tables in checked files: one that was changed or cut off is not used.
 
-A file holds the SHA-256 of all that follows, a line of JSON that says what it is, and the content.
+A file holds the SHA-256 of all that follows, a line of JSON that says what it is and under which
+name it was kept, and the content: one that took the place of another is not used either.
 Nothing in it is ever executed. Large arrays that are mapped into memory are in ``data.mapped``.
 """
 
@@ -37,7 +38,7 @@ def keep_array(path: Path, array: np.ndarray) -> None:
     DataError
         If the file cannot be written.
     """
-    what = {"dtype": array.dtype.str, "shape": array.shape}
+    what = {"name": path.name, "dtype": array.dtype.str, "shape": array.shape}
     _write(path, _sealed(what, np.ascontiguousarray(array).tobytes()))
 
 
@@ -57,7 +58,8 @@ def kept_array(path: Path, dtype: str, shape: tuple[int | None, ...]) -> np.ndar
     what, content = found
     sides = what.get("shape")
     fits = (
-        what.get("dtype") == np.dtype(dtype).str
+        what.get("name") == path.name
+        and what.get("dtype") == np.dtype(dtype).str
         and isinstance(sides, list)
         and len(sides) == len(shape)
         and all(want in (None, side) for want, side in zip(shape, sides, strict=True))
@@ -76,7 +78,7 @@ def keep_table(path: Path, table: pd.DataFrame) -> None:
     DataError
         If the file cannot be written.
     """
-    _write(path, _table(table))
+    _write(path, _table(table, path.name))
 
 
 def keep_named(folder: Path, name: str, table: pd.DataFrame) -> tuple[Path, str]:
@@ -87,7 +89,7 @@ def keep_named(folder: Path, name: str, table: pd.DataFrame) -> tuple[Path, str]
     DataError
         If the file cannot be written.
     """
-    content = _table(table)
+    content = _table(table, name)
     digest = _stated(content)
     path = folder / f"{name}-{digest[:16]}.table"
     if kept_table(path, digest=digest) is None:
@@ -112,6 +114,8 @@ def kept_table(
     found = _read(path, digest)
     if found is None:
         return None
+    if digest is None and found[0].get("name") != path.name:
+        return _refused(path)
     try:
         body = json.loads(found[1])
         columns = {name: pd.Series(values, dtype=dtype) for name, dtype, values in body["columns"]}
@@ -125,17 +129,17 @@ def kept_table(
     return table
 
 
-def _table(table: pd.DataFrame) -> bytes:
+def _table(table: pd.DataFrame, name: str) -> bytes:
     """Return the content of a table's file: columns with their types, and ``attrs``."""
     columns = []
-    for name in table.columns:
-        values, dtype = table[name], str(table[name].dtype)
+    for column in table.columns:
+        values, dtype = table[column], str(table[column].dtype)
         if dtype not in _TYPES:
-            raise TypeError(f"A table with a column of type {dtype} ({name}) cannot be kept.")
+            raise TypeError(f"A table with a column of type {dtype} ({column}) cannot be kept.")
         objects = values.astype(object)
-        columns.append([str(name), dtype, objects.where(values.notna(), None).tolist()])
+        columns.append([str(column), dtype, objects.where(values.notna(), None).tolist()])
     body = {"columns": columns, "attrs": table.attrs}
-    return _sealed({"rows": len(table)}, json.dumps(body).encode())
+    return _sealed({"name": name, "rows": len(table)}, json.dumps(body).encode())
 
 
 def _sealed(what: dict[str, Any], content: bytes) -> bytes:

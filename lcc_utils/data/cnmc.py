@@ -7,14 +7,13 @@ Archive, doi:10.7937/tcia.2019.dc64i46r. Trees made by ``data.synthetic`` are re
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections import defaultdict
 from dataclasses import dataclass, field
 
 import pandas as pd
 
-from lcc_utils.data.files import is_folder, read_regular
+from lcc_utils.data.files import is_folder, read_json
 from lcc_utils.data.hashing import Fingerprint, fingerprints
 from lcc_utils.data.layouts import Tree, walk
 from lcc_utils.data.naming import Contradiction, Unlabelled, describe, read_labels
@@ -232,8 +231,8 @@ def _missing_synthetic(cells: pd.DataFrame, tree: Tree) -> list[str]:
     stated: object = None
     for marker in tree.markers:
         try:
-            stated = json.loads(read_regular(marker, _LARGEST_MARKER))["cells"]
-        except (DataError, ValueError, KeyError, TypeError):
+            stated = read_json(marker, _LARGEST_MARKER)["cells"]
+        except (DataError, KeyError, TypeError):
             continue
     whole = isinstance(stated, int) and len(cells) != stated
     return [f"synthetic cells: {len(cells):,} of {stated:,}"] if whole else []

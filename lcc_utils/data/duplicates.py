@@ -75,7 +75,7 @@ def find_pairs(
         ones); ``confirmed``: identical, or near and strong enough to join two patients. Near
         candidates that were not confirmed stay in the table.
     """
-    check_cells(cells, ("cell_id", "patient", "file_sha256", "pixel_sha256"))
+    cells = check_cells(cells, ("cell_id", "patient", "file_sha256", "pixel_sha256"))
     store = (Path(cache_dir) if cache_dir else default_cache_dir()) / f"pairs-{_key(cells)}.table"
     known_pairs = kept_table(store, _PAIRS)
     if known_pairs is not None:
@@ -182,7 +182,7 @@ def subject_groups(cells: pd.DataFrame, links: pd.DataFrame | None = None) -> pd
     RequestError
         If there is no column ``patient``, or it is at fault; see ``data.tables.check_cells``.
     """
-    check_cells(cells, ("patient",))
+    cells = check_cells(cells, ("patient",))
     pairs: list[tuple[str, str]] = []
     if cells.attrs.get("dataset") != "synthetic":
         committed = known_links()

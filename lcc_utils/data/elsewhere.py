@@ -26,7 +26,7 @@ from lcc_utils.data.photographs import list_images
 from lcc_utils.data.reading import SUFFIXES
 from lcc_utils.data.trees import below, in_groups
 from lcc_utils.errors import DataError, RequestError
-from lcc_utils.text import printable
+from lcc_utils.text import REPLACEMENT, printable
 
 __all__ = ["COLUMNS", "LIST", "ForeignSet", "need_place", "read_foreign"]
 
@@ -90,7 +90,7 @@ def read_foreign(place: str | os.PathLike[str], own: pd.DataFrame) -> ForeignSet
         first = printable("; ".join(f"{where}: {reason}" for where, reason in found.faults[:3]))
         raise RequestError(
             f"{printable(path)} holds no cell that can be used ({found.layout}). "
-            f"{first or 'It is empty'}."
+            f"{first or 'None is listed in it'}."
         )
     _one_class_a_subject(found.table, path)
     return found
@@ -142,13 +142,11 @@ def _from_csv(path: Path) -> ForeignSet:
     found = ForeignSet(_table([]), "CSV")
     found.faults += [(f"line {line}", reason) for line, reason in table.faults]
     rows: list[dict[str, Any]] = []
-    seen: dict[tuple[str, Any], int] = {}
+    seen: dict[tuple[str, Any], str] = {}
     for line, values in table.rows:
         try:
             row = _row_of_csv(path.parent, values)
-            first = seen.setdefault((row["path"], row["box"]), line)
-            if first != line:
-                raise ValueError(f"the same cell as line {first}")
+            _note(seen, row["path"], row["box"], f"line {line}")
             rows.append(row)
         except ValueError as fault:
             found.faults.append((f"line {line} ({values['file'] or 'no file'})", str(fault)))
@@ -160,6 +158,12 @@ def _row_of_csv(folder: Path, values: dict[str, str]) -> dict[str, Any]:
     name, label = values["file"], values.get("label", "")
     if not name:
         raise ValueError("no file is named")
+    for column, value in values.items():
+        # Of two names in another encoding each may read like the other.
+        if REPLACEMENT in value:
+            raise ValueError(f"{column} {value!r} is not in UTF-8; save the list as CSV in UTF-8")
+        if column != "file" and not value.isprintable():
+            raise ValueError(f"{column} {value!r} has characters that cannot be seen; remove them")
     if not _is_file(folder / name):
         raise ValueError("the file is not there")
     known = read_class(label)
@@ -178,6 +182,13 @@ def _row_of_csv(folder: Path, values: dict[str, str]) -> dict[str, Any]:
     }
 
 
+def _note(seen: dict[tuple[str, Any], str], path: str, box: Any, where: str) -> None:
+    """Note where a cell is listed; raise a ValueError if it was before, also by a link."""
+    first = seen.setdefault((os.path.realpath(path), box), where)
+    if first != where:
+        raise ValueError(f"the same cell as {first}")
+
+
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
@@ -188,6 +199,7 @@ def _is_file(path: Path) -> bool:
 def _from_voc(folder: Path) -> ForeignSet:
     found = ForeignSet(_table([]), "Pascal VOC")
     rows: list[dict[str, Any]] = []
+    seen: dict[tuple[str, Any], str] = {}
     there = below(folder / _ANNOTATIONS)
     found.faults += [*there.unreadable, *in_groups(there.left_out, folder)]
     for path in there.files:
@@ -199,14 +211,16 @@ def _from_voc(folder: Path) -> ForeignSet:
         except FaultyFile as fault:
             found.faults.append((path.name, fault.reason))
             continue
-        except (ElementTree.ParseError, OSError, ValueError) as error:
+        except (ElementTree.ParseError, LookupError, OSError, ValueError) as error:
             found.faults.append((path.name, str(error)))
             continue
         for number, thing in enumerate(root.iter("object"), start=1):
+            where = f"{path.name}, object {number}"
             try:
                 box = _box([thing.findtext(f"bndbox/{side}") or "" for side in _BOX])
+                _note(seen, str(image), box, where)
             except ValueError as fault:
-                found.faults.append((f"{path.name}, object {number}", str(fault)))
+                found.faults.append((where, str(fault)))
                 continue
             kind = (thing.findtext("name") or "").strip() or CELL
             rows.append(

@@ -6,14 +6,15 @@ pipe waits for ever and a device never ends.
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from lcc_utils.errors import DataError
 
-__all__ = ["FaultyFile", "is_folder", "open_regular", "read_regular"]
+__all__ = ["FaultyFile", "is_folder", "open_regular", "read_json", "read_regular"]
 
 _KINDS = {
     stat.S_IFDIR: "a folder, not a file",
@@ -110,6 +111,22 @@ def read_regular(path: str | os.PathLike[str], most: int | None = None) -> bytes
     if total > most:
         raise FaultyFile(path, _too_large(total, most))
     return b"".join(pieces)
+
+
+def read_json(path: str | os.PathLike[str], most: int) -> Any:
+    """Read a regular file of JSON; see :func:`read_regular`.
+
+    Raises
+    ------
+    FaultyFile
+        As :func:`read_regular`, or if it is no JSON, or nested too deeply.
+    """
+    try:
+        return json.loads(read_regular(path, most))
+    except ValueError as error:
+        raise FaultyFile(path, f"not JSON ({error})") from error
+    except RecursionError as error:
+        raise FaultyFile(path, "nested too deeply") from error
 
 
 def _require_regular(path: str | os.PathLike[str], found: os.stat_result, most: int | None) -> None:

@@ -22,7 +22,7 @@ _KINDS = {
     b"MM\0+": "TIFF",
 }
 _OTHERS = {b"GIF8": "GIF", b"8BPS": "Photoshop", b"\0\0\0\x0cjP  ": "JPEG 2000"}
-_BITS, _COMPRESSION, _SAMPLES, _FLOAT = 258, 259, 339, 3
+_BITS, _COMPRESSION, _SAMPLES, _FLOAT, _DEPTH = 258, 259, 339, 3, 32997
 _LOSSY_TIFF = {6, 7, 34712, 34892, 50001, 50002}
 
 
@@ -105,6 +105,9 @@ def _tiff(data: bytes) -> None:
         raise FaultyImage(too_deep(deepest, " floating point"))
     if deepest > 8:
         raise FaultyImage(too_deep(deepest))
+    # A stack in one page, of which decoders read the first image.
+    if (layers := _tag(data, _DEPTH, 1)) != 1:
+        raise FaultyImage(several(str(layers)))
 
 
 def _webp(data: bytes) -> None:

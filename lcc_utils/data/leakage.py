@@ -17,6 +17,7 @@ from lcc_utils.data.partitions import (
     Split,
     check_shares,
     class_name,
+    generator,
     labelled_cells,
     make_split,
     part_counts,
@@ -37,7 +38,7 @@ def image_split(
     """
     check_shares(shares)
     labelled = labelled_cells(cells)
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     parts: dict[str, list[pd.DataFrame]] = {part: [] for part in PARTITIONS}
     for label, group in labelled.groupby("label"):
         if len(group) < 3:
@@ -107,7 +108,7 @@ def leakage_splits(
             "above 0 and below 1."
         )
     labelled = labelled_cells(cells)
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     drawn = _test_and_control_subjects(labelled, test_share, min_subjects, rng)
     tested, control = (labelled["subject"].isin(subjects) for subjects in drawn)
     first = _random_rank(labelled[tested], rng) < 0.5

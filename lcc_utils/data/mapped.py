@@ -1,7 +1,8 @@
 """Keep one large uint8 array in a file that is mapped into memory and checked when it is opened.
 
 The images of the array come first, so that it can be mapped from the start of the file. Then comes
-the SHA-256 of each chunk of 256 images, and the SHA-256 of those with the array's shape.
+the SHA-256 of each chunk of 256 images, and the SHA-256 of those with the array's shape and the
+file's name: a file that took the place of another is noticed too.
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ from tqdm import tqdm
 
 from lcc_utils.data.files import open_regular
 from lcc_utils.errors import DataError
+from lcc_utils.text import utf8
 
 __all__ = ["mapped"]
 
 _LOG = logging.getLogger(__name__)
 _CHUNK = 256
 _DIGEST = 32
-_VERSION = 1
+_VERSION = 2
 # Threads of one process would write to one file.
 _ONE_AT_A_TIME = threading.Lock()
 
@@ -95,8 +97,9 @@ def _sizes(shape: Shape) -> tuple[int, int]:
     return body, body + _DIGEST * (len(_starts(shape)) + 1)
 
 
-def _seal(shape: Shape, digests: bytes) -> bytes:
-    return hashlib.sha256(f"{_VERSION} {_CHUNK} {shape}\n".encode() + digests).digest()
+def _seal(path: Path, shape: Shape, digests: bytes) -> bytes:
+    head = f"{_VERSION} {_CHUNK} {path.name} {shape}\n"
+    return hashlib.sha256(utf8(head) + digests).digest()
 
 
 def _is_sound(path: Path, shape: Shape) -> bool:
@@ -117,7 +120,7 @@ def _checked(path: Path, shape: Shape, state: tuple[int, ...]) -> bool:
         return False
     content = np.memmap(path, np.uint8, "r", shape=(whole,))
     digests = content[body:-_DIGEST].tobytes()
-    if content[-_DIGEST:].tobytes() != _seal(shape, digests):
+    if content[-_DIGEST:].tobytes() != _seal(path, shape, digests):
         return False
     with ThreadPoolExecutor() as pool:
         found = pool.map(
@@ -156,7 +159,7 @@ def _build(path: Path, shape: Shape, make: Make, title: str, progress: bool) -> 
             digests.append(digest)
             bar.update(stop - start)
         out.seek(whole - _DIGEST)
-        out.write(_seal(shape, b"".join(digests)))
+        out.write(_seal(path, shape, b"".join(digests)))
     partial.replace(path)
 
 

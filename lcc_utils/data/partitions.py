@@ -106,8 +106,10 @@ def need_both_classes(
 
 def need_subjects(label: int, subjects: Sequence[str], least: int, protocol: str) -> None:
     """Raise a RequestError unless a class has subjects for three partitions of least each."""
-    if least < 1:
-        raise RequestError(f"studies.*.splits min_subjects is {least}, but must be at least 1.")
+    if not _is_whole(least) or least < 1:
+        raise RequestError(
+            f"studies.*.splits min_subjects is {least!r}, but must be a whole number of at least 1."
+        )
     if len(subjects) < 3 * least:
         raise RequestError(
             f"Class {class_name(label)} has {len(subjects)} subject(s) "
@@ -119,11 +121,35 @@ def need_subjects(label: int, subjects: Sequence[str], least: int, protocol: str
 
 def check_shares(shares: Sequence[float]) -> None:
     """Raise a RequestError unless shares are three positive numbers that sum to 1."""
-    if len(shares) != 3 or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
+    try:
+        # A comparison with what is not a number (NaN) is false, so all of these must be true.
+        sound = len(shares) == 3 and min(shares) > 0 and abs(sum(shares) - 1) <= 1e-6
+    except (TypeError, OverflowError):
+        sound = False
+    if not sound:
         raise RequestError(
-            f"Shares {tuple(shares)} must be three positive numbers that sum to 1: training, "
+            f"Shares {shares!r:.100} must be three positive numbers that sum to 1: training, "
             "validation, test."
         )
+
+
+def generator(seed: int | np.random.Generator) -> np.random.Generator:
+    """Return the random numbers of a seed.
+
+    Raises
+    ------
+    RequestError
+        If it is no whole number from 0 to 4294967295; without one no split could be made again.
+    """
+    if isinstance(seed, np.random.Generator):
+        return seed
+    if not _is_whole(seed) or not 0 <= seed < 2**32:
+        raise RequestError(f"The seed is {seed!r:.100}; give a whole number from 0 to 4294967295.")
+    return np.random.default_rng(seed)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def part_counts(total: int, shares: Sequence[float], least: int = 1) -> tuple[int, int, int]:
@@ -167,7 +193,7 @@ def validation_subjects(
     RequestError
         If a class has fewer than two subjects, so that out of fold is impossible too.
     """
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     label = subject_label(pool)
     need_two_subjects(pool, label)
     chosen: set[str] = set()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 
 import numpy as np
 from PIL import Image
@@ -152,7 +153,11 @@ def _pages(image: Image.Image) -> int:
 
 def _upright(image: Image.Image) -> Image.Image:
     """Turn an image as its EXIF record says; a TIFF has been turned by the decoder."""
-    turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
+    try:
+        turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
+    except (SyntaxError, ValueError, OSError, struct.error):
+        # A record that cannot be read turns nothing, as in viewers; the pixels are whole.
+        turn = None
     return image if turn is None else image.transpose(turn)
 
 

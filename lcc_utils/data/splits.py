@@ -20,6 +20,7 @@ from lcc_utils.data.partitions import (
     Split,
     check_shares,
     class_name,
+    generator,
     labelled_cells,
     make_split,
     need_both_classes,
@@ -81,7 +82,7 @@ def patient_split(
     """
     check_shares(shares)
     labelled = labelled_cells(cells)
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     side: dict[str, str] = {}
     for label, group in labelled.groupby(subject_label(labelled)):
         subjects = sorted(group["subject"].unique())
@@ -229,6 +230,7 @@ def kfold_splits(
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
+    generator(seed)  # refuses what is no seed
     by_fold = bool(train_folds) or away_from is not None
     pool = labelled_cells(cells, *(["fold"] if by_fold else []))
     if away_from is not None:
@@ -299,7 +301,7 @@ def leaky_kfold_splits(
 
 def _with_copies(splits: list[Split], cells: pd.DataFrame, share: float, seed: int) -> list[Split]:
     """Add the copies of HEM images to the training of all parts but the one they fall into."""
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     hem = cells.loc[cells["label"] == 0, "cell_id"].to_numpy(str)
     copied = np.sort(rng.permutation(hem)[: round(share * hem.size)])
     part = rng.integers(len(splits), size=copied.size)

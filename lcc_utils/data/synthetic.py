@@ -34,7 +34,7 @@ from tqdm import tqdm
 
 from lcc_utils.data.cnmc import data_digest
 from lcc_utils.data.drawing import Patient, draw_cell, draw_patient, resegment
-from lcc_utils.data.files import read_regular
+from lcc_utils.data.files import read_json
 from lcc_utils.errors import DataError, RequestError
 
 __all__ = ["Patient", "draw_cell", "draw_patient", "generate"]
@@ -130,9 +130,9 @@ def _holds(root: Path, request: dict[str, object]) -> bool:
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         return False
     try:
-        marker = json.loads(read_regular(root / "synthetic.json", _LARGEST_MARKER))
+        marker = read_json(root / "synthetic.json", _LARGEST_MARKER)
         found = {key: marker.get(key) for key in request}
-    except (DataError, ValueError, AttributeError):
+    except (DataError, AttributeError):
         raise RequestError(
             f"{root} exists and is not a set of synthetic cells. Nothing was changed; name a "
             "directory that does not exist yet."

@@ -6,7 +6,6 @@ twice two cells in one: results would be wrong, and nothing would say so.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,8 +17,6 @@ from lcc_utils.text import printable
 __all__ = ["check_cells"]
 
 _NAME_THEM = "name every one, or leave the rows out"
-# A space, or what is not to be seen.
-_ODD = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _ADVICE = {"subject": "; run subject_groups first"}
 
 
@@ -39,7 +36,8 @@ def check_cells(cells: pd.DataFrame, needs: Sequence[str]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        The same rows; the label as ``Int64`` unless it is of whole numbers already.
+        The same rows; the label as ``Int64`` unless it is of whole numbers already. An index that
+        bears the name of a column has no name any more: pandas could not tell them apart.
 
     Raises
     ------
@@ -55,6 +53,8 @@ def check_cells(cells: pd.DataFrame, needs: Sequence[str]) -> pd.DataFrame:
             raise RequestError(
                 f"The table of cells has {many} {column}{_ADVICE.get(column, '') * (count == 0)}."
             )
+    if not cells.columns.intersection(cells.index.names).empty:
+        cells = cells.rename_axis(index=[None] * cells.index.nlevels)
     used = np.ones(len(cells), bool)
     if "label" in needs:
         cells = _with_labels(cells)
@@ -75,7 +75,7 @@ def check_cells(cells: pd.DataFrame, needs: Sequence[str]) -> pd.DataFrame:
 def _with_labels(cells: pd.DataFrame) -> pd.DataFrame:
     label = cells["label"]
     missing = label.isna().to_numpy()
-    if pd.api.types.is_numeric_dtype(label.dtype):
+    if pd.api.types.is_any_real_numeric_dtype(label.dtype):
         known = label.isin([0, 1]).to_numpy()
     else:
         known = np.array([_is_class(value) for value in label.tolist()], bool)
@@ -108,8 +108,8 @@ def _check_names(cells: pd.DataFrame, column: str, used: np.ndarray) -> None:
         no_text = np.array([not isinstance(value, str) for value in listed], bool)
         _refuse(cells, no_text, column, "not text", "give every one as text")
         raise
-    # Most columns have no fault, which one search tells.
-    if "" not in listed and not _ODD.search(joined):
+    # Most columns have no fault, which one look at all of it tells.
+    if "" not in listed and " " not in joined and joined.isprintable():
         return
     if column != "patient":
         empty = np.array([not value.strip() for value in listed], bool)

@@ -7,7 +7,8 @@ followed; hidden files and those of operating systems are left out; what is left
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,12 +49,16 @@ def below(root: str | os.PathLike[str], suffixes: tuple[str, ...] = ()) -> Below
 
     A folder whose name ends like that of a file looked for, with one of some suffixes, is listed
     too: it cannot be the file that it says it is. A link to a folder is followed, unless it leads
-    to that folder itself, to one above it, or to one that was reached before.
+    to that folder itself, to one above it, or to one that was reached before. Links are followed
+    last, so that what lies in the tree is listed where it lies.
     """
     found, top = Below(), os.path.realpath(root)
     seen: set[str] = set()
-    waiting = [(Path(root), top)]
-    while waiting:
+    waiting, links = [(Path(root), top)], deque[tuple[Path, bool]]()
+    while waiting or links:
+        if not waiting:
+            waiting += _followed(*links.popleft(), top, seen, found)
+            continue
         folder, real = waiting.pop()
         if real in seen:
             found.left_out.append((str(folder), "folder reached before by a link"))
@@ -64,10 +69,27 @@ def below(root: str | os.PathLike[str], suffixes: tuple[str, ...] = ()) -> Below
         except OSError as error:
             found.unreadable.append((str(folder), f"folder not readable ({error.strerror})"))
             continue
-        folders = list(_sorted_out(entries, folder, real, top, seen, found))
-        found.files += [path for path, _ in folders if path.name.lower().endswith(suffixes)]
-        waiting += reversed(folders)
+        for entry in reversed(entries):
+            path, is_folder = folder / entry.name, _is_folder(entry)
+            if reason := _aside(entry.name, is_folder):
+                found.left_out.append((str(path), reason))
+            elif entry.is_symlink():
+                links.append((path, is_folder))
+            elif is_folder:
+                waiting.append((path, os.path.join(real, entry.name)))  # noqa: PTH118
+            else:
+                seen.add(os.path.join(real, entry.name))  # noqa: PTH118
+                found.files.append(path)
+            if is_folder and not reason and path.name.lower().endswith(suffixes):
+                found.files.append(path)
+    found.files.sort(key=_place)
     return found
+
+
+def _place(path: Path) -> list[tuple[bool, str]]:
+    """Return what sorts a folder's own files before those of the folders in it."""
+    *folders, name = path.parts
+    return [*((True, folder) for folder in folders), (False, name)]
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
@@ -75,25 +97,21 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         return sorted(entries, key=lambda entry: entry.name)
 
 
-def _sorted_out(
-    entries: list[os.DirEntry[str]], folder: Path, real: str, top: str, seen: set[str], found: Below
-) -> Iterator[tuple[Path, str]]:
-    """Put each file of a folder where it belongs, and yield the folders in it."""
-    for entry in entries:
-        path, link = folder / entry.name, entry.is_symlink()
-        whole = os.path.realpath(path) if link else os.path.join(real, entry.name)  # noqa: PTH118
-        is_folder = _is_folder(entry)
-        if reason := _aside(entry.name, is_folder):
-            found.left_out.append((str(path), reason))
-        elif is_folder and link and f"{top}{os.sep}".startswith(whole.rstrip(os.sep) + os.sep):
-            found.left_out.append((str(path), "link to a folder above it"))
-        elif is_folder:
-            yield path, whole
-        elif whole in seen:
-            found.left_out.append((str(path), "file reached before by a link"))
-        else:
-            seen.add(whole)
-            found.files.append(path)
+def _followed(
+    link: Path, is_folder: bool, top: str, seen: set[str], found: Below
+) -> list[tuple[Path, str]]:
+    """Put what a link leads to where it belongs; return the folder that is to be listed, if one."""
+    real = os.path.realpath(link)
+    if is_folder and f"{top}{os.sep}".startswith(real.rstrip(os.sep) + os.sep):
+        found.left_out.append((str(link), "link to a folder above it"))
+    elif is_folder:
+        return [(link, real)]
+    elif real in seen:
+        found.left_out.append((str(link), "file reached before by a link"))
+    else:
+        seen.add(real)
+        found.files.append(link)
+    return []
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -64,8 +64,7 @@ def lite_weights(name: str) -> Path:
     )
     if path is None:
         raise RequestError(f"The ImageNet weights of {name} are not on this machine. {advice}")
-    state = path.stat()
-    found = _sha256(path, state.st_mtime_ns, state.st_size)
+    found = _sha256(path, _state(path))
     if found != wanted.sha256:
         others = [other for other, file in LITE_FILES.items() if file.sha256 == found]
         what = f"holds the weights of {others[0]}" if others else "is damaged or another file"
@@ -86,7 +85,7 @@ def lite_tensors(name: str) -> dict[str, np.ndarray]:
     """
     path = lite_weights(name)
     try:
-        return _tensors(path, path.stat().st_mtime_ns)
+        return _tensors(path, _state(path))
     except DataError as error:
         raise RequestError(str(error)) from error
 
@@ -101,11 +100,17 @@ def _packaged(wanted: WeightsFile) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
+def _state(path: Path) -> tuple[int, ...]:
+    """Return what changes with a file's content, also where its size and time are kept."""
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
 @lru_cache(maxsize=8)
-def _sha256(path: Path, changed: int, size: int) -> str:  # noqa: ARG001
+def _sha256(path: Path, state: tuple[int, ...]) -> str:  # noqa: ARG001
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @lru_cache(maxsize=2)
-def _tensors(path: Path, changed: int) -> dict[str, np.ndarray]:  # noqa: ARG001
+def _tensors(path: Path, state: tuple[int, ...]) -> dict[str, np.ndarray]:  # noqa: ARG001
     return read_tensors(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 import uuid
@@ -12,7 +11,7 @@ import pandas as pd
 
 from lcc_utils.data import cnmc, duplicates, synthetic
 from lcc_utils.data.cache import cache_dir
-from lcc_utils.data.files import read_regular
+from lcc_utils.data.files import read_json
 from lcc_utils.data.layouts import MARKER
 from lcc_utils.data.paths import user_path
 from lcc_utils.errors import DataError, RequestError
@@ -107,8 +106,8 @@ def _as_drawn(root: Path, progress: bool) -> pd.DataFrame | None:
 def _digest_as_drawn(root: Path) -> str | None:
     """Return the data digest that a set notes of itself; sets of earlier versions note none."""
     try:
-        return json.loads(read_regular(root / MARKER, _LARGEST_MARKER)).get("digest")
-    except (DataError, ValueError, AttributeError):
+        return read_json(root / MARKER, _LARGEST_MARKER).get("digest")
+    except (DataError, AttributeError):
         return ""
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from lcc_utils.data.cache import write_atomic
+from lcc_utils.data.files import open_regular
 from lcc_utils.errors import DataError, RequestError
 from lcc_utils.evaluation.calibration import Scaling
 from lcc_utils.evaluation.novelty import Novelty
@@ -173,4 +174,5 @@ def _compact(values: dict[str, Any]) -> str:
 
 
 def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with open_regular(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -25,7 +25,8 @@ from lcc_utils.data.cnmc import index
 from lcc_utils.data.duplicates import find_pairs
 from lcc_utils.data.images import PixelCache
 from lcc_utils.data.texture import pictures
-from lcc_utils.errors import DataError
+from lcc_utils.errors import DataError, RequestError
+from lcc_utils.nn import lite_weights
 from lcc_utils.pipeline.cells import open_cells
 from lcc_utils.pipeline.config import load_config
 from lcc_utils.pipeline.executors import Place, _cells
@@ -149,6 +150,17 @@ def assert_equal(one: pd.DataFrame | np.ndarray, other: pd.DataFrame | np.ndarra
     else:
         assert one.dtype == other.dtype
         assert np.array_equal(one, other)
+
+
+def test_a_cache_directory_that_is_a_file_is_refused_before_anything_is_read(
+    tree, cache, monkeypatch
+):
+    file = tree.parent / "file"
+    file.touch()
+    for place in (str(file), os.devnull):
+        monkeypatch.setenv("LCC_CACHE", place)
+        with pytest.raises(RequestError, match=rf"LCC_CACHE is {place}, which is not a folder"):
+            index(tree)
 
 
 @pytest.mark.parametrize("name", CACHES)
@@ -341,6 +353,25 @@ def test_synthetic_cells_stay_where_something_else_fails(set_as_drawn, cache):
     assert len(list(root.rglob("*.bmp"))) == 60
 
 
+def test_a_cache_in_the_place_of_another_is_not_used(tmp_path):
+    for number in (1, 2):
+        made = mapped.mapped(
+            tmp_path / f"{number}.u8",
+            (3, 5),
+            lambda n, own=number: np.full(5, own, "uint8"),
+            title="numbers",
+            progress=False,
+        )
+        assert (made == number).all()
+        cached.keep_table(tmp_path / f"{number}.table", pd.DataFrame({"n": [number]}))
+        cached.keep_array(tmp_path / f"{number}.array", np.full(6, float(number)))
+    for suffix in ("u8", "table", "array"):
+        (tmp_path / f"1.{suffix}").replace(tmp_path / f"2.{suffix}")
+    assert cached.kept_table(tmp_path / "2.table") is None
+    assert cached.kept_array(tmp_path / "2.array", "float64", (6,)) is None
+    assert _map(tmp_path / "2.u8")[:, 0].tolist() == [1, 2, 3]
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> dict[str, bytes]:
     """The content of a kept table, array and mapped array."""
@@ -372,7 +403,8 @@ def test_changed_bytes_of_a_cache_are_never_used(whole, tmp_path, name, changes,
     content = bytearray(whole[name])
     for at, value in changes:
         content[at % len(content)] = value
-    path = tmp_path / hashlib.sha256(content + repr(keep).encode()).hexdigest()[:12]
+    path = tmp_path / hashlib.sha256(content + repr(keep).encode()).hexdigest()[:12] / name
+    path.parent.mkdir(exist_ok=True)
     path.write_bytes(content[:keep] if keep is not None else content)
     same = path.read_bytes() == whole[name]
     if name == "mapped":
@@ -384,3 +416,13 @@ def test_changed_bytes_of_a_cache_are_never_used(whole, tmp_path, name, changes,
 
 def _array(path: Path) -> np.ndarray | None:
     return cached.kept_array(path, "float64", (6,))
+
+
+def test_weights_that_were_replaced_at_the_same_size_and_time_are_read_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(lite_weights, "keras_models", lambda: tmp_path)
+    path = tmp_path / lite_weights.LITE_FILES["efficientnet-lite1"].name
+    for content in (b"first", b"other"):
+        path.write_bytes(content)
+        os.utime(path, ns=(0, 0))
+        with pytest.raises(RequestError, match=hashlib.sha256(content).hexdigest()):
+            lite_weights.lite_weights("efficientnet-lite1")

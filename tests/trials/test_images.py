@@ -189,6 +189,27 @@ def test_several_pages_or_frames_are_refused_with_their_number():
         decode(saved(drawn(), "GIF"))
 
 
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+@pytest.mark.parametrize("record", [b"garbage!", b"Exif\0\0II*\0\x08\0\0\0\x05\0", b"Exif\0\0"])
+def test_a_record_of_the_camera_that_cannot_be_read_turns_nothing(kind, record):
+    content = io.BytesIO()
+    options = {"lossless": True} if kind == "WEBP" else {}
+    Image.fromarray(drawn()).save(content, kind, exif=record, **options)
+    plain = io.BytesIO()
+    Image.fromarray(drawn()).save(plain, kind, **options)
+    assert (decode(content.getvalue()) == decode(plain.getvalue())).all()
+
+
+def test_a_stack_in_one_page_of_a_tiff_is_refused_with_its_number():
+    tifffile = pytest.importorskip("tifffile")
+    content = io.BytesIO()
+    stack = np.stack([drawn()] * 3)
+    tifffile.imwrite(content, stack, photometric="rgb", volumetric=True)
+    with pytest.raises(FaultyImage, match=r"^3 pages or frames"):
+        decode(content.getvalue())
+
+
 def tiff(pixels: np.ndarray, **options) -> bytes:
     content = io.BytesIO()
     tifffile.imwrite(content, pixels, **options)

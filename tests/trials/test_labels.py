@@ -197,3 +197,63 @@ def test_any_bytes_give_labels_or_a_reason(tmp_path, content, separator):
     for own in (partial(read_delimited, needs=["file"]), partial(read_foreign, own=OWN)):
         with suppress(FaultyTable, LccError):
             own(tmp_path / "list.csv")
+
+
+@pytest.fixture
+def two(tmp_path) -> Path:
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (9, 9)).save(tmp_path / name)
+    return tmp_path
+
+
+def listed(folder: Path, content: bytes):
+    (folder / "cells.csv").write_bytes(content)
+    found = read_foreign(folder, OWN)
+    return list(found.table["image"]), [reason for _, reason in found.faults]
+
+
+def test_subjects_of_another_encoding_are_not_joined_into_one(two):
+    with pytest.raises(RequestError, match=r"subject 'M.ller' is not in UTF-8; save the list"):
+        listed(two, "file,subject\na.png,Müller\nb.png,Möller\n".encode("latin-1"))
+
+
+@pytest.mark.parametrize("sign", ["\u200b", "\ufeff", "\u00ad"])
+def test_a_subject_with_signs_that_cannot_be_seen_is_not_another_one(two, sign):
+    images, reasons = listed(two, f"file,subject\na.png,s\nb.png,s{sign}\n".encode())
+    assert images == ["a.png"]
+    assert reasons == [f"subject {'s' + sign!r} has characters that cannot be seen; remove them"]
+
+
+def test_a_cell_that_is_listed_again_by_a_link_is_not_scored_twice(two):
+    (two / "c.png").symlink_to("a.png")
+    assert listed(two, b"file\na.png\nc.png\n") == (["a.png"], ["the same cell as line 2"])
+
+
+def annotation(folder: Path, name: str, head: str = "") -> None:
+    for part in ("Annotations", "JPEGImages"):
+        (folder / part).mkdir(exist_ok=True)
+    Image.new("RGB", (60, 60)).save(folder / "JPEGImages" / "a.png")
+    box = "".join(
+        f"<{side}>{value}</{side}>"
+        for side, value in (("xmin", 1), ("ymin", 1), ("xmax", 40), ("ymax", 40))
+    )
+    thing = f"<object><name>WBC</name><bndbox>{box}</bndbox></object>"
+    text = f"{head}<annotation><filename>a.png</filename>{thing}</annotation>"
+    (folder / "Annotations" / name).write_text(text)
+
+
+def test_a_box_that_is_annotated_twice_is_one_cell(tmp_path):
+    for name in ("a.xml", "b.xml"):
+        annotation(tmp_path, name)
+    found = read_foreign(tmp_path, OWN)
+    assert len(found.table) == 1
+    assert found.faults == [("b.xml, object 1", "the same cell as a.xml, object 1")]
+
+
+@pytest.mark.parametrize("encoding", ["foo", "zlib", "utf-7", "undefined"])
+def test_an_annotation_of_no_known_encoding_is_named(tmp_path, encoding):
+    annotation(tmp_path, "a.xml")
+    annotation(tmp_path, "b.xml", f'<?xml version="1.0" encoding="{encoding}"?>')
+    found = read_foreign(tmp_path, OWN)
+    assert len(found.table) == 1
+    assert [where for where, _ in found.faults] == ["b.xml"]

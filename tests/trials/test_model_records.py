@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import io
 import json
+import os
 import pickle
 import shutil
 import stat
@@ -340,3 +341,16 @@ def test_an_archive_with_a_link_or_a_file_twice_is_refused(own, tmp_path, capsys
 def test_the_model_that_comes_along_passes(small):
     assert read_record(small).name == "small network"
     inspect_archive(small / "model.keras")
+
+
+def test_a_network_that_may_not_be_read_is_named(own, monkeypatch):
+    opened = os.open
+
+    def refuse(path, *more, **options):
+        if str(path).endswith("model.keras"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *more, **options)
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(DataError, match=r"model\.keras cannot be read: permission denied"):
+        read_record(own)

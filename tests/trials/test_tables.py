@@ -175,3 +175,52 @@ def test_any_table_gives_a_split_or_one_of_our_errors(content, split, based):
     cells = cells.assign(**{name: pd.Series(own, dtype=object) for name, own in content.items()})
     with suppress(LccError):
         assert isinstance(SPLITS[split](cells), Split | list | tuple)
+
+
+UNSEEN = ["\u200b", "\ufeff", "\u200e", "\u00ad", "\u2060", "\U000e0041"]
+
+
+@pytest.mark.parametrize("sign", UNSEEN)
+@pytest.mark.parametrize("column", ["subject", "cell_id"])
+def test_signs_without_width_make_no_other_subject_or_cell(column, sign):
+    value = table()[column][6] + sign
+    with pytest.raises(RequestError, match=rf"column {column} .*cannot be seen.* row 7"):
+        patient_split(put(column, value))
+
+
+@pytest.mark.parametrize("column", ["cell_id", "subject", "patient", "label"])
+def test_an_index_named_like_a_column_changes_no_split(column):
+    cells = table()
+    indexed = cells.set_index(column, drop=False)
+    for name, split in SPLITS.items():
+        assert split(indexed) == split(cells), name
+    pd.testing.assert_series_equal(
+        subject_groups(indexed)["subject"].reset_index(drop=True), subject_groups(cells)["subject"]
+    )
+
+
+def test_complex_labels_are_refused():
+    with pytest.raises(RequestError, match="column label"):
+        patient_split(table().assign(label=table()["label"].astype(complex)))
+
+
+@pytest.mark.parametrize(
+    "shares", [(float("nan"), 0.1, 0.1), (0.8, 0.1, float("inf")), "abc", None, (0.8, 0.1, "x")]
+)
+@pytest.mark.parametrize("split", [patient_split, image_split])
+def test_shares_that_are_no_shares_are_refused(split, shares):
+    with pytest.raises(RequestError, match="three positive numbers"):
+        split(table(), shares)
+
+
+@pytest.mark.parametrize("seed", [None, -1, 1.5, "a", True, 2**32])
+@pytest.mark.parametrize("split", [patient_split, image_split, leakage_splits, kfold_splits])
+def test_a_seed_that_cannot_be_used_again_is_refused(split, seed):
+    with pytest.raises(RequestError, match=r"The seed is .*whole number"):
+        split(table(), seed=seed)
+
+
+@pytest.mark.parametrize("least", [1.5, "a", True, None, float("nan")])
+def test_a_least_number_of_subjects_is_whole(least):
+    with pytest.raises(RequestError, match=r"min_subjects is .*whole number"):
+        patient_split(table(), min_subjects=least)

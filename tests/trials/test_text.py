@@ -96,6 +96,22 @@ def test_a_formula_in_a_table_is_marked_as_text(text):
     assert list(table.iloc[:, 2]) == ["-1.5", "+2"]
 
 
+@pytest.mark.parametrize(
+    "text,safe",
+    [
+        ("a;=cmd|calc!A0.png", "a;'=cmd|calc!A0.png"),
+        ("a; @SUM(1);+1+1", "a; '@SUM(1);'+1+1"),
+        ("a;\uff1d1", "a;'\uff1d1"),
+        ("a; -0.5; +1e-3", "a; -0.5; +1e-3"),
+        ("a; b=1", "a; b=1"),
+    ],
+)
+def test_a_formula_after_a_semicolon_is_marked_where_lines_are_divided_there(text, safe):
+    frame = pd.DataFrame({"file": [text]})
+    table = pd.read_csv(io.StringIO(csv_text(frame)), dtype=str, keep_default_na=False)
+    assert table.loc[0, "file"] == safe
+
+
 @settings(deadline=None)
 @given(st.lists(st.one_of(st.text(max_size=6), st.sampled_from(FORMULAS), st.none()), min_size=1))
 def test_no_cell_of_a_table_begins_as_a_formula(values):

@@ -17,8 +17,9 @@ from lcc_utils.data.cnmc import index, survey
 from lcc_utils.data.elsewhere import read_foreign
 from lcc_utils.data.layouts import walk
 from lcc_utils.data.photographs import list_images
+from lcc_utils.data.synthetic import generate
 from lcc_utils.data.trees import below
-from lcc_utils.errors import DataError
+from lcc_utils.errors import DataError, LccError
 
 ALL, HEM = "UID_11_10_1_all", "UID_H6_1_2_hem"
 OWN = pd.DataFrame({"cell_id": [], "file_sha256": [], "pixel_sha256": [], "subject": []})
@@ -246,3 +247,43 @@ def test_check_says_how_many_of_what_are_left_out(tmp_path, capsys):
     assert main(["data", "check", str(root)]) == 0
     said = capsys.readouterr().out
     assert "Not cells: 1 system file, 2 not an image file" in said
+
+
+def test_what_lies_in_the_tree_is_listed_where_it_lies_and_not_by_a_link_to_it(tmp_path):
+    root = tree(tmp_path / "cells")
+    other = cell(root / "fold_1" / "hem" / "UID_H10_1_2_hem.bmp", 120)
+    (root / "fold_0" / "a_link").symlink_to(root / "fold_1")
+    (root / "fold_0" / "all" / "UID_99_1_1_all.bmp").symlink_to(other)
+    found = below(root)
+    assert names(found.files) == [f"{ALL}.bmp", f"{HEM}.bmp", other.name]
+    assert other in found.files
+    assert reasons(found.left_out) == {
+        "a_link": "folder reached before by a link",
+        "UID_99_1_1_all.bmp": "file reached before by a link",
+    }
+    assert not check(root).faulty
+    assert sorted(index(root)["fold"]) == [0, 0, 1]
+
+
+def test_a_listing_has_the_files_of_a_folder_before_those_of_the_folders_in_it(tmp_path):
+    away = cell(tmp_path / "away" / "b.png").parent
+    for name in ("b/a.png", "z.png", "a/c.png", "a/b/a.png"):
+        cell(tmp_path / "cells" / name)
+    (tmp_path / "cells" / "c").symlink_to(away)
+    (tmp_path / "cells" / "b" / "d.png").mkdir()
+    listed = [
+        path.relative_to(tmp_path / "cells").as_posix()
+        for path in below(tmp_path / "cells", (".png",)).files
+    ]
+    assert listed == ["z.png", "a/c.png", "a/b/a.png", "b/a.png", "b/d.png", "c/b.png"]
+
+
+@pytest.mark.parametrize("content", ["[" * 200_000, "{{{", "[]", '{"cells": "many"}'])
+def test_a_marker_that_is_damaged_states_no_number_of_cells(tmp_path, content):
+    root = tree(tmp_path / "cells")
+    (root / "synthetic.json").write_text(content)
+    found = survey(root)
+    assert len(found.cells) == 2
+    assert found.missing == []
+    with pytest.raises(LccError, match="Nothing was changed"):
+        generate(root, cells=60)
