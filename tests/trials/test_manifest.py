@@ -477,7 +477,7 @@ def test_a_published_edition_is_signed_and_its_front_page_prints_the_digest(repo
         ("book/edition.json", '"cores": ', '"cores": 1'),
         ("book/model_card.md", "Limitations", "Limits"),
         ("book/index.md", "verdict is", "verdict was"),
-        ("results/SHA256SUMS", "\n0", "\n1"),
+        ("results/SHA256SUMS", "# SHA-256", "# SHA 256"),
         ("models/small/card.md", "Research use only", "All uses"),
     ],
 )
