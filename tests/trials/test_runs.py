@@ -412,3 +412,15 @@ def test_a_run_that_has_no_seconds_yet_is_read_by_every_page(run):
     shutil.copytree(run.folder, run.folder.with_name("copy"))
     for command in (["claims"], ["verify"]):
         assert cli.main([*command, "copy"]) == 0
+
+
+@pytest.mark.parametrize("name", ["--data", "--run", "--reuse", "--only", "--dask"])
+@pytest.mark.parametrize("value", ["", " "])
+def test_an_option_that_is_empty_is_not_taken_for_one_left_out(capsys, name, value):
+    assert cli.main(["run", "demo", name, value]) == 2
+    assert f"{name} is empty" in capsys.readouterr().err
+
+
+def test_claims_of_a_run_without_a_name_are_not_those_of_the_edition(capsys):
+    assert cli.main(["claims", ""]) == 2
+    assert "There is no run ''" in capsys.readouterr().err
