@@ -11,7 +11,9 @@ GPU_STUDIES = transport,primary,training,search,repeated
 GPU_SECONDS = 540
 
 # A path that begins with the home directory's sign; not every shell expands it after DATA=.
-override DATA := $(subst ^first^,,$(subst ^first^~/,$(HOME)/,^first^$(DATA)))
+# As it was written: no sign of it means anything to make or to the shell.
+override DATA := $(subst ^first^,,$(subst ^first^~/,$(HOME)/,^first^$(value DATA)))
+GIVEN_DATA := '$(subst ','\'',$(DATA))'
 
 # Settings of the user's shell stay out of the environments, save those that pip needs to reach a
 # registry and those that change no module and no install.
@@ -33,15 +35,15 @@ book: .venv/ready ## Run every notebook on synthetic cells and build the book
 	.venv/bin/lcc book
 
 cpu: data-given .venv/ready ## The same on C-NMC, on a CPU: make cpu DATA=/path/to/C-NMC
-	.venv/bin/lcc run cpu --data "$(DATA)" --resume
+	.venv/bin/lcc run cpu --data $(GIVEN_DATA) --resume
 	.venv/bin/lcc book
 
 paper: data-given .venv-gpu/ready ## The paper's settings, on a CUDA GPU: make paper DATA=/path/to/C-NMC
-	.venv-gpu/bin/lcc run paper --data "$(DATA)" --resume
+	.venv-gpu/bin/lcc run paper --data $(GIVEN_DATA) --resume
 	.venv-gpu/bin/lcc book
 
 gpu-parcel: data-given .venv/ready ## Pack the studies of params/gpu.yml: make gpu-parcel DATA=/path/to/C-NMC
-	.venv/bin/lcc away pack gpu --data "$(DATA)" --out .gpu --studies $(GPU_STUDIES)
+	.venv/bin/lcc away pack gpu --data $(GIVEN_DATA) --out .gpu --studies $(GPU_STUDIES)
 
 gpu-evidence: ## Compute them on this machine's GPU under JAX, in ten minutes; see the page on reproducing
 	for part in .gpu/part-*; do bench/gpu_evidence.sh bring "$$part" || exit; done
@@ -94,7 +96,7 @@ COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --f
 
 .PHONY: data-given
 data-given:
-	@test -n "$(DATA)" || { echo "Say where C-NMC lies: make $(MAKECMDGOALS) DATA=/path/to/C-NMC" >&2; exit 2; }
+	@test -n $(GIVEN_DATA) || { echo "Say where C-NMC lies: make $(MAKECMDGOALS) DATA=/path/to/C-NMC" >&2; exit 2; }
 
 # An environment follows its lock. The package itself is installed from this folder, as it stands.
 # It is made anew where it is not whole, was made in another folder, has lost its Python, or is of

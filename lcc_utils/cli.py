@@ -134,6 +134,11 @@ def _run(args: argparse.Namespace) -> int:
     from lcc_utils.pipeline.reuse import reuse
     from lcc_utils.pipeline.run import open_run, runs_dir
 
+    for name in ("data", "run", "reuse", "only", "dask"):
+        # Such as a variable of the shell that is not set.
+        given = getattr(args, name)
+        if given is not None and not given.strip():
+            raise RequestError(f"--{name} is empty; give it a value, or leave it out.")
     chapters(args.only)  # refuses what is not there, before any work
     other = _folder(args.reuse) if args.reuse else None
     overrides = _settings(args.settings)
@@ -295,7 +300,7 @@ def _claims(args: argparse.Namespace) -> int:
     from lcc_utils.report.ledger import to_text
     from lcc_utils.report.tables import build_table
 
-    folder = _folder(args.run) if args.run else REPOSITORY / "results"
+    folder = REPOSITORY / "results" if args.run is None else _folder(args.run)
     ledger = build_table("claims", *load_results(folder))
     if args.json:
         print(json_text(ledger.to_dict("records")))

@@ -184,7 +184,7 @@ def test_every_command_of_the_readme_is_run_by_ci_or_needs_data(root):
 @pytest.mark.parametrize("command", [line for line in NEEDS_DATA if line.startswith("make")])
 def test_a_make_command_that_needs_data_calls_lcc(root, command):
     steps = run("make", "--dry-run", *command.split()[1:], cwd=root).stdout
-    assert f'{NEEDS_DATA[command]} "/path/to/C-NMC" --resume' in steps
+    assert f"{NEEDS_DATA[command]} '/path/to/C-NMC' --resume" in steps
     assert re.search(r"^\.venv\S*/bin/lcc book$", steps, re.M)
 
 

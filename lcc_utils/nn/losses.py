@@ -15,6 +15,8 @@ from lcc_utils.nn.checks import number
 Alpha = Sequence[float] | Mapping[int, float]
 # Fixed, since keras.json can change Keras's own.
 _EPSILON = 1e-7
+# Far above any use; what float32 cannot hold would become infinite without a word.
+_MOST = 1e6
 
 
 @keras.saving.register_keras_serializable(package="lcc_utils")
@@ -42,9 +44,9 @@ class FocalLoss(keras.losses.Loss):
     Raises
     ------
     ValueError
-        If ``gamma`` or a weight is negative or not finite, all weights are 0, a mapping does not
-        name the classes 0, 1, ... or, when called, if the shapes of labels, predictions, sample
-        weights and class weights do not match.
+        If ``gamma`` or a weight is negative, above a million or not finite, all weights are 0, a
+        mapping does not name the classes 0, 1, ... or, when called, if the shapes of labels,
+        predictions, sample weights and class weights do not match.
 
     Notes
     -----
@@ -74,7 +76,9 @@ class FocalLoss(keras.losses.Loss):
     ) -> None:
         kwargs.setdefault("dtype", "float32")
         super().__init__(name=name, **kwargs)
-        self.from_logits = from_logits
+        if not isinstance(from_logits, bool | np.bool_):
+            raise ValueError(f"from_logits must be True or False; got {from_logits!r}.")
+        self.from_logits = bool(from_logits)
         weights = _class_weights(alpha)
         self.gamma = keras.Variable(0.0, trainable=False, dtype="float32", name="gamma")
         self.alpha = keras.Variable([0.0] * len(weights), trainable=False, dtype="float32")
@@ -153,7 +157,8 @@ def _class_weights(alpha: Alpha) -> list[float]:
 
 
 def _not_negative(name: str, value: Any) -> float:
-    return number(name, value, "must not be negative", lambda v: v >= 0)
+    rule = f"must not be negative nor above {_MOST:g}"
+    return number(name, value, rule, lambda v: 0 <= v <= _MOST)
 
 
 def _shape(values: Any) -> tuple[int | None, ...] | None:
@@ -184,11 +189,10 @@ def _check_shapes(y_true: Any, y_pred: Any, classes: int) -> None:
         # Only a graph of TensorFlow learns its sizes when it runs.
         import tensorflow as tf
 
-        tf.debugging.assert_equal(
-            tf.shape(y_true),
-            tf.shape(y_pred),
-            f"FocalLoss takes labels and predictions of one shape. {advice}",
-        )
+        words = f"FocalLoss takes labels and predictions of shape (batch, {classes}). {advice}"
+        tf.debugging.assert_equal(tf.rank(y_pred), 2, words)
+        tf.debugging.assert_equal(tf.shape(y_pred)[-1], classes, words)
+        tf.debugging.assert_equal(tf.shape(y_true), tf.shape(y_pred), words)
 
 
 def _check_sample_weight(

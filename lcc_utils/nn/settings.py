@@ -19,7 +19,7 @@ Positive = Annotated[int, Field(gt=0, le=1_000_000)]
 Side = Annotated[int, Field(gt=0, le=10_000)]
 MOST_BATCH = 100_000
 Batch = Annotated[int, Field(gt=0, le=MOST_BATCH)]
-Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Weight = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 
 
 class Settings(BaseModel):

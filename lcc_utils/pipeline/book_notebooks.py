@@ -9,6 +9,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
+from lcc_utils.data.files import read_regular
 from lcc_utils.errors import DataError, RequestError
 
 _KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -20,14 +21,30 @@ _WITHHELD = (
     "Run the notebook on your own copy of the data set to see it (lcc run, then lcc book)."
 )
 
+# No notebook comes near; a larger one is not read into memory.
+_MOST_BYTES = 2**30
+
 
 def read_notebook(path: str | Path) -> NotebookNode:
     """Return a notebook in format 4; a file that is no notebook raises DataError."""
     try:
-        return nbformat.read(str(path), as_version=4)
+        text = read_regular(path, _MOST_BYTES).decode("utf-8")
+        notebook = nbformat.reads(text, as_version=4)
+        nbformat.validate(notebook)
+        _need_marks(notebook)
+        return notebook
     except Exception as error:  # nbformat raises several unrelated kinds
         reason = str(error).strip().split("\n")[0]
         raise DataError(f"{path} is not a readable notebook ({reason}). Run it again.") from error
+
+
+def _need_marks(notebook: NotebookNode) -> None:
+    """Refuse what the format allows and no chapter of ours has: a mark that is no object."""
+    cells = notebook.cells
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    marks = [part.get("metadata", {}).get("lcc", {}) for part in (*cells, *outputs)]
+    if not all(isinstance(mark, dict) for mark in marks):
+        raise ValueError("lcc in its metadata is no object")
 
 
 def executed(run_dir: str | Path) -> list[Path]:

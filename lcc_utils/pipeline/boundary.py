@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import tempfile
 import traceback
 from collections.abc import Iterator
@@ -43,6 +44,8 @@ def reason_of(error: BaseException) -> str:
         return "Out of memory; lower training.batch or pixels.size, or use fewer jobs."
     if isinstance(error, RecursionError):
         return "Something that was read is nested too deeply."
+    if isinstance(error, shutil.Error) and error.args and isinstance(error.args[0], list):
+        return _of_copies(error.args[0])
     if isinstance(error, OSError) and error.strerror:
         return _of_the_system(error)
     try:
@@ -86,4 +89,15 @@ def _of_the_system(error: OSError) -> str:
         where = f" of {error.filename}" if error.filename else ""
         return f"The disk{where} is full; free space and start again."
     where = f"{error.filename}: " if error.filename else ""
-    return f"{where}{error.strerror}."
+    unwritable = error.errno in (errno.EROFS, errno.EACCES, errno.EPERM)
+    advice = "; make it accessible, or work in another folder" if unwritable else ""
+    return f"{where}{error.strerror}{advice}."
+
+
+def _of_copies(failed: list[tuple[str, str, str]]) -> str:
+    """Say which of many files could not be copied, as ``shutil.copytree`` lists them."""
+    source, _, reason = failed[0]
+    return (
+        f"{len(failed)} files could not be copied, the first {source} ({str(reason)[:_SHOWN]}); "
+        "free space there or make the folder writable, and start again."
+    )

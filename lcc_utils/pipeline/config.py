@@ -152,6 +152,12 @@ def _changed(values: dict[str, Any], changes: dict[str, Any], where: str) -> dic
         if len(name) > _LONGEST_SETTING:
             raise RequestError(f"{name[:40]}… in {where} names no setting: it is too long.")
         *parents, last = name.split(".")
+        around = [".".join(parents[:depth]) for depth in range(1, len(parents) + 1)]
+        if both := [own for own in around if own in changes]:
+            raise RequestError(
+                f"{where} gives {both[0]!r} as a whole and {name!r} in it; write the one or the "
+                "other, so that their order does not matter."
+            )
         place = values
         for parent in parents:
             place = place.setdefault(parent, {}) if isinstance(place, dict) else None

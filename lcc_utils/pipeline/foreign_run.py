@@ -35,6 +35,10 @@ def reopened(folder: Path, data: str | None, progress: bool = False) -> Run:
     """
     check_keras()
     record = read_run(folder)
+    if folder.name != record["run"] and folder.parent.resolve() == runs_dir().resolve():
+        raise RequestError(
+            f"{folder} is named otherwise than the run in it, {record['run']}. Rename the folder."
+        )
     if folder.resolve() != (runs_dir() / record["run"]).resolve():
         raise RequestError(
             f"{folder} is no run in {runs_dir()}: an edition keeps no networks. Name a run, or set "

@@ -159,11 +159,11 @@ def problems(scope: Scope) -> list[str]:
     present = scope.digests()
     own = scope.manifest.name
     kinds = {
-        f"differ from {own}": [n for n in listed if present.get(n, listed[n]) != listed[n]],
-        f"of {own} are missing": [name for name in listed if name not in present],
-        f"are not in {own}": [name for name in present if name not in listed],
+        f"Files differ from {own}": [n for n in listed if present.get(n, listed[n]) != listed[n]],
+        f"Files of {own} are missing": [name for name in listed if name not in present],
+        f"Files are not in {own}": [name for name in present if name not in listed],
     }
-    return [f"Files that {kind}: {_some(names)}." for kind, names in kinds.items() if names]
+    return [f"{kind}: {_some(names)}." for kind, names in kinds.items() if names]
 
 
 def _read(path: Path) -> dict[str, str]:

@@ -111,7 +111,7 @@ def _record(folder: Path, group: str) -> dict:
     """Return which parts are done and the digests of their files; none of another version."""
     path = _record_path(folder, group)
     record = read_json(path) if path.is_file() else {}
-    if not isinstance(record, dict) or record.get("version") != VERSION:
+    if isinstance(record, dict) and record.get("version") != VERSION:
         return {"version": VERSION, "parts": [], "files": {}}
     checked(MeasuredRecord, record, path)
     return record

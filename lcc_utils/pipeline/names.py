@@ -14,13 +14,13 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 
 
-def checked_name(name: str, what: str, longest: int = LONGEST) -> str:
+def checked_name(name: Any, what: str, longest: int = LONGEST) -> str:
     """Return a name that can stand in a path on every system.
 
     Parameters
     ----------
     name
-        Letters and digits of ASCII, and ``.``, ``_`` and ``-`` after the first.
+        Text: letters and digits of ASCII, and ``.``, ``_`` and ``-`` after the first.
     what
         What it names, for the message, such as ``The name of a run``.
     longest
@@ -29,9 +29,13 @@ def checked_name(name: str, what: str, longest: int = LONGEST) -> str:
     Raises
     ------
     RequestError
-        If it has a separator or another sign, is empty or too long, ends with a dot, or is the
-        name of a device on Windows.
+        If it is no text, has a separator or another sign, is empty or too long, ends with a dot,
+        or is the name of a device on Windows.
     """
+    if not isinstance(name, str):
+        raise RequestError(
+            f"{what} is {str(name)[:LONGEST]!r}, which is no text; put it in quotes."
+        )
     allowed = _NAME.fullmatch(name) and len(name) <= longest and not name.endswith(".")
     if not allowed or _DEVICES.fullmatch(name):
         shown = name if len(name) <= LONGEST else f"{name[:40]}… ({len(name)} characters)"

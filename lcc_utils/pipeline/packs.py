@@ -38,6 +38,8 @@ def experiment_folders(experiments: Path) -> dict[str, Folder]:
 
 def packed_experiments(path: Path) -> dict[str, Folder]:
     """Return the experiments in a pack by key."""
+    if not path.is_file():
+        raise DataError(f"{path} is no file; restore it.")
     try:
         pack = zipfile.ZipFile(path)
     except (OSError, *DAMAGED) as error:

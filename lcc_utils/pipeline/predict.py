@@ -166,9 +166,12 @@ def _judged(model: LoadedModel, images: list[np.ndarray], batch: int) -> list[di
     for view in range(1, model.record.views):
         total += _scores(_outputs(model, whole, view)[1][: len(images)])
     scores = total / model.record.views
-    if not np.isfinite(scores).all():
-        raise DataError("The model gives scores that are not finite; make it again.")
-    distances, energies = model.novelty.distance(features), energy(logits)
+    with np.errstate(all="ignore"):
+        distances, energies = model.novelty.distance(features), energy(logits)
+    # No limit holds back what is not a number.
+    for name, own in (("scores", scores), ("distances", distances), ("energies", energies)):
+        if not np.isfinite(own).all():
+            raise DataError(f"The model gives {name} that are not finite; make it again.")
     return [
         _judgement(model, *own)
         for own in zip(scores, model.scaling.apply(scores), energies, distances, strict=True)

@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from lcc_utils.data.cache import write_atomic
+from lcc_utils.data.files import FaultyFile, read_regular
 from lcc_utils.errors import DataError
 from lcc_utils.evaluation.result import Result
 from lcc_utils.pipeline.records import ExperimentRecord, checked
@@ -50,6 +51,11 @@ def write_json(path: Path, value: Any) -> None:
     write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
 
 
+def read_bytes(path: Folder) -> bytes:
+    """Return the bytes of a file of a run: a regular one, or a member of a pack."""
+    return read_regular(path, MOST_BYTES) if isinstance(path, Path) else path.read_bytes()
+
+
 def read_json(path: Folder, strict: bool = False) -> Any:
     """Return the content of a JSON file.
 
@@ -67,13 +73,12 @@ def read_json(path: Folder, strict: bool = False) -> Any:
     """
     rules = {"object_pairs_hook": _once} if strict else {}
     try:
-        if isinstance(path, Path) and path.stat().st_size > MOST_BYTES:
-            raise ValueError(f"it is larger than {MOST_BYTES // 2**20} MiB")
-        value = json.loads(path.read_text(encoding="utf-8"), **rules)
+        value = json.loads(read_bytes(path).decode("utf-8"), **rules)
         _need_shallow(value)
         return value
-    except (OSError, KeyError) as error:
-        reason = getattr(error, "strerror", None) or "no such file"
+    except (FaultyFile, OSError, KeyError) as error:
+        reason = getattr(error, "reason", None) or getattr(error, "strerror", None)
+        reason = reason or "no such file"
         raise DataError(f"{path} cannot be read ({reason}).") from error
     except (ValueError, *DAMAGED) as error:
         raise DataError(f"{path} is damaged ({error}); restore it, or run again.") from error
@@ -224,8 +229,8 @@ def read_experiment(folder: Folder) -> Result:
 
 def _file_digest(path: Folder) -> str:
     try:
-        return _sha256(path.read_bytes())
-    except (OSError, KeyError, *DAMAGED):
+        return _sha256(read_bytes(path))
+    except (FaultyFile, OSError, KeyError, *DAMAGED):
         return ""
 
 
@@ -263,7 +268,9 @@ def need_columns(path: Folder, table: pd.DataFrame, columns: list[str]) -> None:
 
 def _read_csv(path: Folder, types: dict[str, str]) -> pd.DataFrame:
     try:
-        text = path.read_text(encoding="utf-8")
-        return pd.read_csv(io.StringIO(text), dtype=types, keep_default_na=True)
+        text = read_bytes(path).decode("utf-8")
+        return pd.read_csv(io.StringIO(text, newline=None), dtype=types, keep_default_na=True)
+    except FaultyFile as error:
+        raise DataError(f"{path} cannot be read as a table ({error.reason}).") from error
     except (OSError, KeyError, ValueError, *DAMAGED) as error:
         raise DataError(f"{path} cannot be read as a table ({error}).") from error

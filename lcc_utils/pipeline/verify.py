@@ -10,7 +10,7 @@ from nbformat import NotebookNode
 
 from lcc_utils.data.cnmc import data_digest
 from lcc_utils.errors import DataError, LccError
-from lcc_utils.evaluation.result import Result, Results
+from lcc_utils.evaluation.result import Missing, Result, Results
 from lcc_utils.pipeline.book_notebooks import read_notebook
 from lcc_utils.pipeline.gather import gather, read_failures, read_plan
 from lcc_utils.pipeline.manifest import digest_of, of_run, problems
@@ -18,7 +18,7 @@ from lcc_utils.pipeline.measured import GROUPS, read_measured
 from lcc_utils.pipeline.packs import experiment_folders
 from lcc_utils.pipeline.plan import PROTOCOL, Plan, by_key, make_plan
 from lcc_utils.pipeline.run_record import read_config, read_run
-from lcc_utils.pipeline.store import csv_text, read_cells
+from lcc_utils.pipeline.store import csv_text, read_bytes, read_cells
 from lcc_utils.pipeline.verify_record import (
     plan_problems,
     record_problems,
@@ -136,7 +136,8 @@ def load_results(folder: Path) -> tuple[pd.DataFrame, Results]:
     Raises
     ------
     DataError
-        If the cells are not those of the run.
+        If the cells are not those of the run, or an experiment is there and cannot be read: tables
+        would leave it out without a word.
     """
     found = Verification()
     record = read_run(folder)
@@ -144,7 +145,11 @@ def load_results(folder: Path) -> tuple[pd.DataFrame, Results]:
     if found.problems:
         raise DataError(f"{folder}: {found.problems[0]}")
     present = experiment_folders(folder / "experiments")
-    results = gather(*read_plan(record), present, read_failures(folder))
+    planned, refused = read_plan(record)
+    failures = read_failures(folder)
+    results = gather(planned, refused, present, failures)
+    if unread := _unread(results, refused, failures):
+        raise DataError(f"{folder}: {unread[0]}")
     results.measured |= {group: read_measured(folder, group) for group in GROUPS}
     return cells, results
 
@@ -176,12 +181,7 @@ def _verified_results(
     ]
     read: dict[str, Result] = {}
     results = gather(planned, refused, present, failures, read)
-    for study, missing in results.missing.items():
-        found.problems += [
-            f"{study}, {own.variant}, {own.split}: {own.reason}"
-            for own in missing
-            if own.reason and own not in refused and own.reason not in failures.values()
-        ]
+    found.problems += _unread(results, refused, failures)
     found.problems += _measured_problems(folder, known, results)
     for key, result in read.items():
         found.experiments += 1
@@ -189,6 +189,16 @@ def _verified_results(
     found.metrics, found.difference = check.metrics, check.difference
     found.problems += seconds_problems(record, present, planned)
     return results
+
+
+def _unread(results: Results, refused: list[Missing], failures: dict[str, str]) -> list[str]:
+    """Return a sentence for each experiment that is there and cannot be read."""
+    return [
+        f"{study}, {own.variant}, {own.split}: {own.reason}"
+        for study, missing in results.missing.items()
+        for own in missing
+        if own.reason and own not in refused and own.reason not in failures.values()
+    ]
 
 
 def _measured_problems(folder: Path, known: pd.DataFrame, results: Results) -> list[str]:
@@ -217,7 +227,7 @@ def _verified_tables(
             continue
         try:
             frames[path.stem] = build_table(path.stem, cells, results)
-            stored = path.read_bytes().decode("utf-8")
+            stored = read_bytes(path).decode("utf-8")
         except Exception as error:  # whatever a report raises on results that are damaged
             reason = f"{type(error).__name__}: {str(error)[:200]}"
             found.problems.append(f"Table {path.stem} cannot be recomputed ({reason}).")

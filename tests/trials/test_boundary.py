@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pwd
+import shutil
 import tempfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -39,6 +40,8 @@ def folder(tmp_path, monkeypatch) -> Path:
 ERRORS = [
     (KeyError("seconds"), "KeyError: 'seconds'"),
     (OSError(28, "No space left on device", "/x/y"), "The disk of /x/y is full"),
+    (OSError(30, "Read-only file system", "/x/y"), "Read-only file system; make it accessible"),
+    (shutil.Error([("/a/b", "/x/b", "No space left")] * 50), "50 files could not be copied, the"),
     (FileNotFoundError(2, "No such file or directory", "/x/gone"), "/x/gone: No such file or"),
     (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"), "UnicodeDecodeError: "),
     (UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates"), "UnicodeEncodeError: "),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -110,4 +111,13 @@ def test_settings_of_the_shell_stay_out_and_the_way_to_a_registry_stays(checkout
 def test_the_sign_of_the_home_directory_is_expanded(checkout, data):
     done = make(checkout, "--dry-run", "cpu", f"DATA={data}", HOME="/home of mine")
     expanded = data.replace("~", "/home of mine", 1) if data.startswith("~") else data
-    assert f'lcc run cpu --data "{expanded}" --resume' in done.stdout
+    assert f"lcc run cpu --data '{expanded}' --resume" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "data", ["/a$b", "/a`id`", '/a"b', "/it's", "/a;b", "/$(shell id)", "/a#b"]
+)
+def test_a_path_reaches_the_command_as_it_was_written(checkout, data):
+    done = make(checkout, "--dry-run", "cpu", f"DATA={data}")
+    command = next(line for line in done.stdout.splitlines() if "lcc run cpu" in line)
+    assert shlex.split(command)[-2] == data

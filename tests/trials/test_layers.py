@@ -86,6 +86,11 @@ def test_sizes_that_only_the_running_graph_knows_are_not_broadcast():
     assert run(anything, (4, 2), (4, 2)).shape == (4,)
     with pytest.raises(tf.errors.InvalidArgumentError, match="one_hot"):
         run(anything, (4, 1), (4, 2))
+    nothing = [tf.TensorSpec(None), tf.TensorSpec(None)]
+    assert run(nothing, (4, 2), (4, 2)).shape == (4,)
+    for alike in ((4, 1), (4, 3), (2,), (4, 5, 2)):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"one_hot|Incompatible"):
+            run(nothing, alike, alike)
 
 
 def test_a_model_with_one_sigmoid_does_not_train_with_a_focal_loss():
@@ -138,6 +143,7 @@ BAD_WEIGHTS = {
     "negative": (0.5, -0.5),
     "nothing": (0.0, 0.0),
     "text in it": (0.5, "0.5"),
+    "infinite in float32": (0.5, 1e39),
 }
 
 
@@ -158,7 +164,7 @@ def test_another_number_of_classes_is_refused():
         FocalLoss(alpha=(1.0, 1.0, 1.0))(np.eye(2), np.full((2, 2), 0.5))
 
 
-@pytest.mark.parametrize("gamma", [NAN, INF, -1, "2", None, True])
+@pytest.mark.parametrize("gamma", [NAN, INF, -1, "2", None, True, 1e39])
 def test_an_exponent_that_means_nothing_is_refused(gamma):
     with pytest.raises(ValueError, match="gamma"):
         FocalLoss(gamma=gamma)
@@ -168,7 +174,14 @@ def test_an_exponent_that_means_nothing_is_refused(gamma):
 
 @pytest.mark.parametrize(
     "values",
-    [{"alpha": (0.5, NAN)}, {"alpha": (0.0, 0.0)}, {"alpha": (1, -1)}, {"gamma": INF}],
+    [
+        {"alpha": (0.5, NAN)},
+        {"alpha": (0.0, 0.0)},
+        {"alpha": (1, -1)},
+        {"gamma": INF},
+        {"gamma": 1e39},
+        {"alpha": (1, 1e39)},
+    ],
 )
 def test_settings_of_a_run_refuse_the_same(values):
     with pytest.raises((ValueError, RequestError)):
@@ -176,6 +189,8 @@ def test_settings_of_a_run_refuse_the_same(values):
 
 
 REFUSED: dict[str, Callable] = {
+    "a switch as text": lambda: FocalLoss(from_logits="False"),
+    "no switch": lambda: FocalLoss(from_logits=None),
     "reduction 0": lambda: SqueezeExcite(0),
     "reduction of a fraction": lambda: SqueezeExcite(2.5),
     "reduction that is no number": lambda: SqueezeExcite(NAN),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import shutil
 import subprocess
 import zipfile
@@ -226,7 +227,7 @@ def test_sha256sum_reads_the_manifest(run):
 )
 def test_an_edited_file_is_named(run, name, old, new):
     edited(run / name, old, new)
-    assert f"Files that differ from SHA256SUMS: {name}." in said(run)
+    assert f"Files differ from SHA256SUMS: {name}." in said(run)
 
 
 def test_an_edited_origin_is_named_and_its_seconds_are_added_up(run):
@@ -325,11 +326,66 @@ def test_what_an_experiment_says_of_its_split_is_recomputed(run):
     assert "predictions do not give the stored best" in signed(run)
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda notebook: notebook["cells"][-1]["outputs"][0]["metadata"].update(lcc=3),
+        lambda notebook: notebook["cells"][-1]["outputs"][0].update(metadata=[]),
+        lambda notebook: notebook["cells"][-1].update(outputs=[3]),
+        lambda notebook: notebook["cells"].append(3),
+        lambda notebook: notebook["cells"][-1].update(metadata=None, outputs=None),
+    ],
+    ids=["a mark", "metadata", "an output", "a cell", "nothing"],
+)
+@pytest.mark.parametrize("command", ["verify", "book"])
+def test_a_notebook_of_another_form_is_named(run, capsys, command, damage):
+    path = run / "notebooks" / "03_ablation.ipynb"
+    notebook = json.loads(path.read_text())
+    damage(notebook)
+    path.write_text(json.dumps(notebook))
+    manifest.sign(manifest.of_run(run))
+    assert main([command, str(run)]) in (1, 2)
+    found = capsys.readouterr().err
+    assert "03_ablation.ipynb" in found or "have not run" in found
+    assert "full report" not in found
+
+
 def test_a_truncated_notebook_is_named(run, capsys):
     path = run / "notebooks" / "03_ablation.ipynb"
     path.write_bytes(path.read_bytes()[:200])
     assert main(["verify", str(run)]) == 1
     assert "03_ablation.ipynb is not a readable notebook" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tables/baselines.csv", "notebooks/03_ablation.ipynb", "cells.csv", "experiments/a.zip",
+        "predictions.csv", "origin.json",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_a_pipe_or_device_in_the_place_of_a_file_is_named_and_not_read(run, capsys, name, kind):
+    path = first(run, name) if "/" not in name and name != "cells.csv" else run / name
+    path.unlink(missing_ok=True)
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    assert main(["verify", str(run)]) == 1
+    assert path.name in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["claims", "book"])
+@pytest.mark.parametrize("damage", ["edited", "gone"])
+def test_no_command_leaves_out_a_damaged_experiment_in_silence(run, capsys, command, damage):
+    path = first(run, "predictions.csv")
+    if damage == "edited":
+        path.write_text(path.read_text() + "\n")
+    else:
+        path.unlink()
+    assert main([command, str(run)]) in (1, 2)
+    assert path.parent.name in capsys.readouterr().err
 
 
 BAD_RECORDS = {

@@ -12,6 +12,7 @@ import shutil
 import stat
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -22,7 +23,8 @@ from hypothesis import strategies as st
 from lcc_utils.cli import main
 from lcc_utils.errors import DataError, LccError
 from lcc_utils.nn.archive import inspect_archive
-from lcc_utils.pipeline.model_files import read_record
+from lcc_utils.pipeline import predict
+from lcc_utils.pipeline.model_files import LoadedModel, read_record
 from lcc_utils.pipeline.store import record_digest
 
 
@@ -192,6 +194,16 @@ def test_a_mutated_record_is_sound_or_refused_with_one_of_our_errors(small, tmp_
     assert np.isfinite([record.calibration.temperature, record.calibration.shift]).all()
     assert all(0 <= own.value <= 1 for own in record.measured)
     assert record.training["dataset"]
+
+
+def test_a_distance_that_is_no_number_is_not_taken_for_one_below_its_limit(own):
+    record = read_record(own)
+    novelty = {"mean": [1e308, -1e308], "axes": [[0.6, 0.8]], "variances": [0.5]}
+    novel = record.novelty.model_copy(update=novelty)
+    network = SimpleNamespace(predict_on_batch=lambda _: (np.zeros((1, 2)), np.zeros((1, 2))))
+    model = LoadedModel(record.model_copy(update={"novelty": novel}), network, None)
+    with pytest.raises(DataError, match="distances that are not finite"):
+        predict._judged(model, [np.zeros((4, 4, 3), "float32")], 1)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))

@@ -25,6 +25,7 @@ from lcc_utils.pipeline.begin import data_label
 from lcc_utils.pipeline.completeness import need_chapters
 from lcc_utils.pipeline.config import load_config
 from lcc_utils.pipeline.foreign import _check_free
+from lcc_utils.pipeline.foreign_run import reopened
 from lcc_utils.pipeline.lock import alone, lock_path
 from lcc_utils.pipeline.measured import add_table
 from lcc_utils.pipeline.run import Run, open_run
@@ -412,3 +413,22 @@ def test_a_run_that_has_no_seconds_yet_is_read_by_every_page(run):
     shutil.copytree(run.folder, run.folder.with_name("copy"))
     for command in (["claims"], ["verify"]):
         assert cli.main([*command, "copy"]) == 0
+
+
+@pytest.mark.parametrize("name", ["--data", "--run", "--reuse", "--only", "--dask"])
+@pytest.mark.parametrize("value", ["", " "])
+def test_an_option_that_is_empty_is_not_taken_for_one_left_out(capsys, name, value):
+    assert cli.main(["run", "demo", name, value]) == 2
+    assert f"{name} is empty" in capsys.readouterr().err
+
+
+def test_claims_of_a_run_without_a_name_are_not_those_of_the_edition(capsys):
+    assert cli.main(["claims", ""]) == 2
+    assert "There is no run ''" in capsys.readouterr().err
+
+
+def test_a_run_in_a_folder_of_another_name_is_said_so(run):
+    other = run.folder.with_name("copy")
+    shutil.copytree(run.folder, other)
+    with pytest.raises(RequestError, match="named otherwise than the run in it, plain"):
+        reopened(other, None)

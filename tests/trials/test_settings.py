@@ -124,6 +124,17 @@ def test_yaml_that_no_setting_needs_is_refused_at_once(parser, text, message):
         ({"training.epochs": b"3"}, "holds a bytes"),
         ({"profile": "../elsewhere"}, "A profile's name is '../elsewhere'"),
         ({"training.epochs": "\ud800"}, "not Unicode"),
+        ({"profile": None}, "A profile's name is 'None', which is no text"),
+        ({"profile": 3}, "A profile's name is '3', which is no text"),
+        ({"profile": ["demo"]}, "which is no text"),
+        (
+            {"training.epochs": 2, "training": {"epochs": 4, "batch": 4}},
+            "write the one or the other",
+        ),
+        (
+            {"training": {"epochs": 4, "batch": 4}, "training.epochs": 2},
+            "write the one or the other",
+        ),
     ],
     ids=lambda value: str(value)[:40] if isinstance(value, str) else "setting",
 )
