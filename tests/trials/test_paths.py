@@ -42,12 +42,6 @@ def test_a_tilde_is_the_home_directory_wherever_a_path_is_taken(home, monkeypatc
     assert f"{home}/cells holds no cells" in capsys.readouterr().err
 
 
-def test_the_makefile_hands_the_path_on_as_it_was_given(root):
-    """What zsh leaves unexpanded in DATA=~/cells is expanded by lcc."""
-    text = (root / "Makefile").read_text()
-    assert '--data "$(DATA)"' in text
-
-
 @pytest.mark.parametrize("text", ["", "  ", "a\0b", 7, None, ["a"]])
 def test_what_is_no_path_is_refused_in_a_sentence(text):
     with pytest.raises(RequestError, match="--data"):
