@@ -119,3 +119,10 @@ def test_a_profile_may_be_a_file_and_must_hold_settings(tmp_path, root):
     empty.write_text("a: [")
     with pytest.raises(RequestError, match="not valid YAML"):
         load_config(str(empty))
+
+
+@pytest.mark.parametrize("profile", ["demo", "cpu", "paper"])
+def test_steps_divide_the_cells_of_the_primary_analysis(profile):
+    studies = load_config(profile).studies
+    folds = {split.train_folds for name in ("primary", "steps") for split in studies[name].splits}
+    assert len(folds) == 1

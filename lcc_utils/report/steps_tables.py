@@ -113,14 +113,19 @@ def _pooled_chains(results: Results) -> Iterable[Chain]:
     for result in results.get("steps", []):
         parts.setdefault((result.variant, result.protocol), []).append(result)
     for runs in primary_runs(results):
-        found = {
-            step: [pooled(parts[runs.variant, protocol])]
+        if not runs.whole:
+            continue
+        honest = pooled(runs.done)
+        changed = {
+            step: pooled(parts[runs.variant, protocol])
             for protocol, step in PROTOCOLS.items()
-            if (runs.variant, protocol) in parts
-            and len(parts[runs.variant, protocol]) == len(runs.done)
+            if len(parts.get((runs.variant, protocol), [])) == len(runs.done)
         }
-        if runs.whole and found:
-            yield Chain(runs.variant, [pooled(runs.done)], found, found)
+        # A profile may divide other cells than those of the primary analysis.
+        own = set(honest["subject"])
+        found = {step: [table] for step, table in changed.items() if set(table["subject"]) == own}
+        if found:
+            yield Chain(runs.variant, [honest], found, found)
 
 
 def _recipe_chains(results: Results) -> Iterable[Chain]:
