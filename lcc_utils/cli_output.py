@@ -1,4 +1,4 @@
-"""What the command says: text that any terminal, file or pipe can take."""
+"""Write the output of the command so that any terminal, file or pipe can take it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a user's text becomes a path, and where results may be written."""
+"""Turn a user's text into a path, and check that results can be written there."""
 
 from __future__ import annotations
 
