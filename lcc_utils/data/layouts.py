@@ -77,7 +77,7 @@ class Candidate:
 
 @dataclass
 class Tree:
-    """What a walk found.
+    """The files found by a walk.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Compute a parcel's experiments on a machine that is lent for minutes; take the results home."""
+"""Compute packed experiments on another machine within a time limit; bring the results back."""
 
 from __future__ import annotations
 
