@@ -114,7 +114,7 @@ def _on_dask(
     prepare(planned[0].settings, cells)
     run = folder / f"run-{workers}"
     with LocalCluster(
-        n_workers=workers, threads_per_worker=1, dashboard_address=None, processes=True,
+        n_workers=workers, threads_per_worker=1, dashboard_address=":0", processes=True,
         silence_logs=logging.ERROR,
     ) as cluster:  # fmt: skip
         who = Workers(dask=cluster.scheduler_address)

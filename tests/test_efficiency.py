@@ -470,6 +470,19 @@ def small_run(root, places, tmp_path_factory):
         yield run
 
 
+def bfloat16_convolves() -> bool:
+    """Tell whether oneDNN has a convolution in bfloat16 for this processor."""
+    import tensorflow as tf
+
+    try:
+        tf.nn.conv2d(
+            tf.zeros((1, 4, 4, 1), "bfloat16"), tf.zeros((3, 3, 1, 1), "bfloat16"), 1, "SAME"
+        )
+    except tf.errors.OpError:
+        return False
+    return True
+
+
 @needs_tensorflow
 def test_a_run_measures_every_engine_and_every_table_follows_from_what_it_keeps(small_run):
     costs = read_measured(small_run.folder, "efficiency")["costs"]
@@ -478,12 +491,14 @@ def test_a_run_measures_every_engine_and_every_table_follows_from_what_it_keeps(
         ["Keras", "float32"], ["Keras", "bfloat16"],
         ["ONNX Runtime", "float32"], ["ONNX Runtime", "float16"],
     ]  # fmt: skip
-    assert costs["reason"].isna().all()
-    assert (costs[["latency", "throughput", "disk"]] > 0).all(axis=None)
+    # Where the processor has no such convolution, the table says so and goes on.
+    known = costs["reason"].isna()
+    assert costs.loc[~known, "precision"].tolist() == ([] if bfloat16_convolves() else ["bfloat16"])
+    assert (costs.loc[known, ["latency", "throughput", "disk"]] > 0).all(axis=None)
     differences = networks.set_index(["engine", "precision"])["score_difference"]
     assert differences["Keras", "float32"] == 0
     assert differences["ONNX Runtime", "float32"] < 1e-4
-    assert 0 < differences["Keras", "bfloat16"] < 0.1
+    assert not bfloat16_convolves() or 0 < differences["Keras", "bfloat16"] < 0.1
     cells, results = load_results(small_run.folder)
     for name in OF_COSTS:
         table = small_run.table(name)
