@@ -25,7 +25,7 @@ _SYSTEM_FOLDERS = {"__macosx", "$recycle.bin", "system volume information", ".sp
 
 @dataclass
 class Below:
-    """What lies below a folder.
+    """The files below a folder, and what was left out.
 
     Attributes
     ----------

@@ -37,7 +37,7 @@ _GRID = 1001
 
 @dataclass(frozen=True)
 class Scenario:
-    """What is simulated.
+    """One setting of the simulation.
 
     Attributes
     ----------

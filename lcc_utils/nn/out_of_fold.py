@@ -97,7 +97,7 @@ def fit_out_of_fold(
 
 @dataclass(frozen=True)
 class _Inner:
-    """What one inner training leaves: a row an epoch, and scores ``(epochs, cells held out)``."""
+    """One inner training: a row for each epoch, and scores ``(epochs, cells held out)``."""
 
     held: np.ndarray
     rows: list[dict[str, float]]
